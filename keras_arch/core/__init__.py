@@ -1,0 +1,1 @@
+"""Plumbing that every room stands on: argument checks, identifiers, registration, model walking, optional imports."""

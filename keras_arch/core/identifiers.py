@@ -1,0 +1,61 @@
+"""String ids of public names, read from a room's export line."""
+
+import difflib
+import re
+from types import ModuleType
+from typing import Any
+
+from keras_arch.core.check import describe
+
+
+def snake_case(name: str) -> str:
+    """Turn a class name into its string id.
+
+    >>> snake_case("GroupLasso"), snake_case("MinGRU"), snake_case("ScoreCAM")
+    ('group_lasso', 'min_gru', 'score_cam')
+    """
+    split = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", split).lower()
+
+
+def identifiers(room: ModuleType) -> dict[str, Any]:
+    """Map the string ids of a room to what it exports in `__all__`: class names both as written and in snake case.
+
+    Args:
+        room: a module with `__all__`.
+    """
+    table = {}
+    for name in room.__all__:
+        exported = getattr(room, name)
+        if isinstance(exported, type):
+            table[snake_case(name)] = exported
+            table[name] = exported
+    return table
+
+
+def resolve(argument: str, identifier: Any, room: ModuleType) -> Any:
+    """Turn a string id into an instance of the class it names; anything else is returned as it is.
+
+    Args:
+        argument: name of the user's argument, for the error.
+        identifier: a string id such as "magnitude", a class, or an object.
+        room: the module whose export line lists the classes.
+    Returns:
+        A new instance for a string or a class, `identifier` itself otherwise.
+    Raises:
+        ValueError: for an unknown string, with the nearest known ids.
+    """
+    if isinstance(identifier, type):
+        return identifier()
+    if not isinstance(identifier, str):
+        return identifier
+    table = identifiers(room)
+    if identifier in table:
+        return table[identifier]()
+    known = sorted(name for name in table if name == snake_case(name))
+    near = difflib.get_close_matches(identifier, known, n=3)
+    advice = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Pass one of these, or an object."
+    raise ValueError(
+        f"{argument} must be an object or one of {', '.join(map(repr, known))}; "
+        f"received {argument}={describe(identifier)}. {advice}"
+    )
