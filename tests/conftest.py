@@ -1,0 +1,42 @@
+"""What every test shares: quiet logs, seeds, and no picture window."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import keras
+import numpy as np
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed():
+    """Every test starts from the same random state, whatever ran before it."""
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_leftover_state():
+    """Layer names and the precision policy of one test do not reach the next."""
+    policy = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(policy)
+    keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded source of random arrays."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The handwritten digits of scikit-learn: ((x, y) to train on, (x, y) to test on), x float32 (N, 8, 8, 1) in [0, 1]."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="needs the extra keras-arch[demo]")
+    bunch = datasets.load_digits()
+    images = (bunch.images / 16.0).astype("float32")[..., None]
+    order = np.random.default_rng(0).permutation(len(images))
+    images, labels = images[order], bunch.target[order]
+    return (images[:1347], labels[:1347]), (images[1347:], labels[1347:])
