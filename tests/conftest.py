@@ -33,7 +33,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session")
 def digits():
-    """The handwritten digits of scikit-learn: ((x, y) to train on, (x, y) to test on), x float32 (N, 8, 8, 1) in [0, 1]."""
+    """scikit-learn's handwritten digits: (x, y) to train on, (x, y) to test on; x float32 (N, 8, 8, 1) in [0, 1]."""
     datasets = pytest.importorskip("sklearn.datasets", reason="needs the extra keras-arch[demo]")
     bunch = datasets.load_digits()
     images = (bunch.images / 16.0).astype("float32")[..., None]

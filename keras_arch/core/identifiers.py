@@ -14,8 +14,9 @@ def snake_case(name: str) -> str:
     >>> snake_case("GroupLasso"), snake_case("MinGRU"), snake_case("ScoreCAM")
     ('group_lasso', 'min_gru', 'score_cam')
     """
-    split = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", split).lower()
+    split = re.sub(r"(?<=[a-zA-Z])(?=[0-9]D$)", "_", name)
+    split = re.sub(r"(?<=.)(?<!_)(?=[A-Z][a-z])", "_", split)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", split).lower()
 
 
 def identifiers(room: ModuleType) -> dict[str, Any]:

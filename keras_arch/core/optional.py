@@ -29,7 +29,9 @@ def require(module: str, *, extra: str, purpose: str) -> ModuleType:
     """
     package = module.split(".")[0]
     if not available(package):
-        raise ImportError(f"{purpose} needs the package {package!r}. Install it with: pip install 'keras-arch[{extra}]'")
+        raise ImportError(
+            f"{purpose} needs the package {package!r}. Install it with: pip install 'keras-arch[{extra}]'"
+        )
     return importlib.import_module(module)
 
 

@@ -1,0 +1,63 @@
+"""String ids come from a room's export line."""
+
+import types
+
+import pytest
+
+from keras_arch.core.identifiers import identifiers, resolve, snake_case
+
+
+class ScoreCAM:
+    pass
+
+
+class Magnitude:
+    pass
+
+
+class Hidden:
+    pass
+
+
+ROOM = types.ModuleType("room")
+ROOM.__dict__.update(ScoreCAM=ScoreCAM, Magnitude=Magnitude, Hidden=Hidden, number=3)
+ROOM.__all__ = ["Magnitude", "ScoreCAM", "number"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("GroupLasso", "group_lasso"),
+        ("MinGRU", "min_gru"),
+        ("LRU", "lru"),
+        ("ICNR", "icnr"),
+        ("GradCAM", "grad_cam"),
+        ("LayerNormLSTMCell", "layer_norm_lstm_cell"),
+        ("RelativePositionBias2D", "relative_position_bias_2d"),
+    ],
+)
+def test_class_names_become_snake_case(name, expected):
+    assert snake_case(name) == expected
+
+
+def test_only_exported_classes_have_ids():
+    assert set(identifiers(ROOM)) == {"magnitude", "Magnitude", "score_cam", "ScoreCAM"}
+
+
+def test_resolve_makes_an_instance_from_an_id_or_a_class():
+    assert type(resolve("criterion", "score_cam", ROOM)) is ScoreCAM
+    assert type(resolve("criterion", "Magnitude", ROOM)) is Magnitude
+    assert type(resolve("criterion", Hidden, ROOM)) is Hidden
+
+
+def test_resolve_returns_objects_as_they_are():
+    thing = Hidden()
+    assert resolve("criterion", thing, ROOM) is thing
+    assert resolve("criterion", None, ROOM) is None
+
+
+def test_an_unknown_id_names_the_nearest():
+    with pytest.raises(
+        ValueError, match="one of 'magnitude', 'score_cam'; received criterion='magnitud'. Did you mean"
+    ):
+        resolve("criterion", "magnitud", ROOM)
