@@ -34,13 +34,36 @@ def parse_vector(content: bytes) -> dict[str, Any] | None:
     >>> parse_vector(dump(names=["a"], unit="")), parse_vector(b"?")
     ({'names': ['a'], 'unit': ''}, None)
     """
+    found = _parse(content)
+    if found is None or not _are_texts(found.get("names")) or not isinstance(found.get("unit"), str):
+        return None
+    return {"names": found["names"], "unit": found["unit"]}
+
+
+def parse_manifest(blob: bytes) -> dict[str, Any] | None:
+    """Read the first blob of an images event; None if it is not of this format.
+
+    >>> parse_manifest(dump(images=1, heat=1, labels=["a"]))
+    {'images': 1, 'heat': 1, 'labels': ['a']}
+    """
+    found = _parse(blob)
+    if found is None:
+        return None
+    images, heat, labels = found.get("images"), found.get("heat"), found.get("labels")
+    if type(images) is not int or images < 1 or type(heat) is not int or heat not in (0, images):
+        return None
+    if not _are_texts(labels) or len(labels) not in (0, images):
+        return None
+    return {"images": images, "heat": heat, "labels": labels}
+
+
+def _parse(content: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("version") != VERSION:
-        return None
-    names, unit = found.get("names"), found.get("unit")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not isinstance(unit, str):
-        return None
-    return {"names": names, "unit": unit}
+    return found if isinstance(found, dict) and found.get("version") == VERSION else None
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)

@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import MutableMapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2
 
@@ -41,7 +41,7 @@ class RunFile:
             os.makedirs(log_dir, exist_ok=True)
             self.path = os.path.join(log_dir, name)
             self.stream = open(self.path, "wb", buffering=0)  # noqa: SIM115 (open as long as the writers)
-        self.append(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self.append(file_version="brain.Event:2")
 
     @classmethod
     def share(cls, log_dir: str) -> "RunFile":
@@ -82,12 +82,14 @@ class RunFile:
                     f"tag must keep its kind, names and unit within a run; received tag={tag!r} with "
                     f"{_differences(known, metadata)}. Choose another tag, or another log_dir for another model."
                 )
-            event = event_pb2.Event(wall_time=time.time(), step=step, summary=summary_pb2.Summary(value=[value]))
-            self.append(event)
+            if not self.written:
+                # Tells TensorBoard that a restarted run replaces what an earlier file holds from this step on.
+                self.append(step=step, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+            self.append(step=step, summary=summary_pb2.Summary(value=[value]))
             self.written[tag] = described
 
-    def append(self, event: event_pb2.Event) -> None:
-        self.stream.write(record(event.SerializeToString()))
+    def append(self, **fields: Any) -> None:
+        self.stream.write(record(event_pb2.Event(wall_time=time.time(), **fields).SerializeToString()))
 
     def flush(self) -> None:
         with self.lock:
