@@ -1,0 +1,104 @@
+"""Fake quantization against value-by-value loops, on every backend."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from oracles.fake_quant import fake_quant_channels_loop, fake_quant_loop, nudged
+
+from keras_arch.ops.fake_quant import fake_quant, grid_limits, nudged_range, sqnr_db, symmetric_range
+
+pytestmark = pytest.mark.backend
+RANGES = [(-1.0, 1.05), (0.0, 6.0), (-3.0, 0.0), (-0.7, 2.9), (-0.001, 0.5)]
+
+
+def away_from_ties(x, low, high, bits, narrow):
+    """Values whose rounding does not hang on the last float32 digit."""
+    first, _, step = nudged(low, high, bits, narrow)
+    return x[np.abs(((x - first) / step) % 1.0 - 0.5) > 1e-2]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize(("low", "high"), RANGES)
+def test_values_equal_the_loop(low, high, bits, narrow):
+    x = np.random.default_rng(0).normal(0, 2, 300)
+    x = away_from_ties(x, low, high, bits, narrow).astype("float32")
+    got = ops.convert_to_numpy(fake_quant(x, low, high, bits, narrow))
+    np.testing.assert_allclose(got, fake_quant_loop(x, low, high, bits, narrow), atol=2e-6)
+
+
+@pytest.mark.parametrize("channel_axes", [1, 2])
+def test_channels_equal_the_loop(channel_axes):
+    generator = np.random.default_rng(1)
+    x = generator.normal(0, 1, (5, 3, 4)).astype("float32")
+    bound = generator.uniform(0.5, 2.0, x.shape[-channel_axes:]).astype("float32")
+    got = ops.convert_to_numpy(fake_quant(x, -bound, bound, 8, True, channel_axes))
+    expected = fake_quant_channels_loop(x, -bound, bound, 8, True, channel_axes)
+    assert (np.abs(got - expected) < 2 * bound / 254 * 1e-2 + 1e-6).all()
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize(("low", "high"), RANGES)
+def test_nudged_range_equals_the_loop(low, high, narrow):
+    got = [float(value) for value in nudged_range(low, high, 8, narrow)]
+    np.testing.assert_allclose(got, nudged(low, high, 8, narrow), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_symmetric_ranges_keep_zero_and_hold_the_bound(bits, narrow):
+    low, high = symmetric_range(np.float32([0.3, 1.7, 12.1]), bits, narrow)
+    first, last, step = (ops.convert_to_numpy(value) for value in nudged_range(low, high, bits, narrow))
+    np.testing.assert_allclose(last, [0.3, 1.7, 12.1], rtol=1e-6)
+    np.testing.assert_allclose(-first / step, 2 ** (bits - 1) - (1 if narrow else 0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("low", "high"), RANGES)
+def test_zero_maps_to_zero_exactly(low, high):
+    assert not ops.convert_to_numpy(fake_quant(np.zeros(4, "float32"), low, high, 8)).any()
+
+
+def test_at_most_all_values_of_the_grid_are_used():
+    x = np.linspace(-3, 3, 5000, dtype="float32")
+    for bits, narrow in ((2, False), (4, True), (8, True)):
+        lowest, highest = grid_limits(bits, narrow)
+        used = np.unique(np.round(ops.convert_to_numpy(fake_quant(x, -2.0, 2.0, bits, narrow)), 5))
+        assert len(used) == highest - lowest + 1
+
+
+def test_the_gradient_is_one_inside_the_range_and_zero_outside():
+    """The layer's own gradient, through one optimizer step of w on sum(fake_quant(w))."""
+    x = np.float32([-3.0, -0.99, -0.2, 0.0, 0.4, 0.99, 1.5, 7.0])
+
+    class Quantized(keras.layers.Layer):
+        def build(self, shape):
+            self.w = self.add_weight(shape=(len(x),), initializer="zeros", name="w")
+
+        def call(self, ones):
+            return ones * ops.sum(fake_quant(self.w, -1.0, 1.0, 8, True))
+
+    layer = Quantized()
+    model = keras.Sequential([keras.Input((1,)), layer])
+    layer.w.assign(x)
+    model.compile(keras.optimizers.SGD(1.0), loss=lambda target, output: ops.mean(output))
+    model.train_on_batch(np.ones((1, 1)), np.ones((1, 1)))
+    np.testing.assert_allclose(x - ops.convert_to_numpy(layer.w), [0, 1, 1, 1, 1, 1, 0, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_low_precision_keeps_its_dtype_and_rounds_last(dtype):
+    x = ops.cast(np.random.default_rng(2).normal(0, 1, (64,)), dtype)
+    got = fake_quant(x, -2.0, 2.0, 8, True)
+    assert keras.backend.standardize_dtype(got.dtype) == dtype
+    expected = ops.cast(fake_quant(ops.cast(x, "float32"), -2.0, 2.0, 8, True), dtype)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(ops.cast(got, "float32")), ops.convert_to_numpy(ops.cast(expected, "float32"))
+    )
+
+
+def test_sqnr_of_uniform_noise_follows_six_decibels_a_bit():
+    x = np.random.default_rng(3).uniform(-1, 1, 20000).astype("float32")
+    measured = [float(sqnr_db(x, fake_quant(x, -1.0, 1.0, bits))) for bits in (4, 6, 8)]
+    np.testing.assert_allclose(measured, [20 * np.log10(2**bits) for bits in (4, 6, 8)], atol=0.8)
+    assert float(sqnr_db(x, x)) == float("inf")

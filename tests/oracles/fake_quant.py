@@ -1,0 +1,31 @@
+"""Fake quantization value by value, in float64 Python loops."""
+
+import math
+
+import numpy as np
+
+
+def nudged(low, high, bits, narrow):
+    lowest, highest = (1 if narrow else 0), 2**bits - 1
+    step = (float(high) - float(low)) / (highest - lowest)
+    zero = min(max(math.floor(lowest - float(low) / step + 0.5), lowest), highest)
+    return (lowest - zero) * step, (highest - zero) * step, step
+
+
+def fake_quant_loop(x, low, high, bits, narrow):
+    """One range for the whole array."""
+    first, last, step = nudged(low, high, bits, narrow)
+    y = np.empty(x.shape)
+    for index, value in np.ndenumerate(x):
+        clipped = min(max(float(value), first), last)
+        y[index] = math.floor((clipped - first) / step + 0.5) * step + first
+    return y
+
+
+def fake_quant_channels_loop(x, low, high, bits, narrow, channel_axes):
+    """One range for each index of the last `channel_axes` axes."""
+    y = np.empty(x.shape)
+    for channel in np.ndindex(*x.shape[-channel_axes:]):
+        where = (..., *channel)
+        y[where] = fake_quant_loop(x[where], low[channel], high[channel], bits, narrow)
+    return y
