@@ -2,10 +2,12 @@
 
 import difflib
 import re
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from keras_arch.core.check import describe
+from keras_arch.core.registration import PACKAGE
 
 
 def snake_case(name: str) -> str:
@@ -60,3 +62,33 @@ def resolve(argument: str, identifier: Any, room: ModuleType) -> Any:
         f"{argument} must be an object or one of {', '.join(map(repr, known))}; "
         f"received {argument}={describe(identifier)}. {advice}"
     )
+
+
+def resolve_or(identifier: Any, room: ModuleType, keras_get: Callable[[Any], Any]) -> Any:
+    """Turn a string id of a room into an instance of the class it names; hand anything else to Keras.
+
+    Args:
+        identifier: "delta_orthogonal", "DeltaOrthogonal" or "keras_arch>DeltaOrthogonal", or what Keras takes.
+        room: the module whose export line lists our classes.
+        keras_get: Keras's own function for this kind, such as `keras.initializers.get`.
+    Returns:
+        A new instance for a string id of ours, what `keras_get` makes of it otherwise.
+    Raises:
+        ValueError: for a string that neither knows, with the nearest of our ids.
+    """
+    if not isinstance(identifier, str):
+        return keras_get(identifier)
+    table = identifiers(room)
+    name = identifier.removeprefix(f"{PACKAGE}>")
+    if name in table:
+        return table[name]()
+    try:
+        return keras_get(identifier)
+    except (TypeError, ValueError) as error:
+        known = sorted(name for name in table if name == snake_case(name))
+        near = difflib.get_close_matches(snake_case(name), known, n=3)
+        advice = f"Did you mean {' or '.join(map(repr, near))}?" if near else "Pass one of these, or an object."
+        raise ValueError(
+            f"identifier must be one of {', '.join(map(repr, known))}, or one that Keras knows; "
+            f"received identifier={identifier!r}. {advice}"
+        ) from error

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from keras_arch.core.identifiers import identifiers, resolve, snake_case
+from keras_arch.core.identifiers import identifiers, resolve, resolve_or, snake_case
 
 
 class ScoreCAM:
@@ -61,3 +61,26 @@ def test_an_unknown_id_names_the_nearest():
         ValueError, match="one of 'magnitude', 'score_cam'; received criterion='magnitud'. Did you mean"
     ):
         resolve("criterion", "magnitud", ROOM)
+
+
+def keras_get(identifier):
+    if identifier == "theirs" or not isinstance(identifier, str):
+        return identifier
+    raise TypeError("unknown to Keras")
+
+
+@pytest.mark.parametrize("identifier", ["score_cam", "ScoreCAM", "keras_arch>ScoreCAM"])
+def test_resolve_or_makes_an_instance_from_an_id_of_the_room(identifier):
+    assert type(resolve_or(identifier, ROOM, keras_get)) is ScoreCAM
+
+
+@pytest.mark.parametrize("identifier", ["theirs", None, {"class_name": "L2"}, Hidden])
+def test_resolve_or_hands_everything_else_to_keras(identifier):
+    assert resolve_or(identifier, ROOM, keras_get) is identifier
+
+
+def test_resolve_or_names_the_nearest_of_our_ids():
+    with pytest.raises(ValueError, match="or one that Keras knows; received identifier='ScorCAM'. Did you mean 'score"):
+        resolve_or("ScorCAM", ROOM, keras_get)
+    with pytest.raises(ValueError, match="received identifier='zzz'. Pass one of these"):
+        resolve_or("zzz", ROOM, keras_get)
