@@ -10,6 +10,15 @@ import numpy as np
 import pytest
 
 
+def pytest_collection_modifyitems(items):
+    """Keras 3.15 hands its JAX variables and torch tensors to `np.array`, whose protocol NumPy 2 has extended."""
+    if keras.backend.backend() != "tensorflow":
+        for item in items:
+            item.add_marker(
+                pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+            )
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     """Every test starts from the same random state, whatever ran before it."""
