@@ -1,6 +1,6 @@
 // Lines over steps on a canvas, with axes. Colours come from the style sheet, so they follow the colour scheme.
 
-const MARGIN = { left: 52, right: 12, top: 10, bottom: 34 };
+const MARGIN = { left: 52, right: 24, top: 20, bottom: 34 };
 const DASHES = [[], [6, 3], [2, 3], [9, 3, 2, 3]];
 const COLOURS = 8;
 
@@ -109,10 +109,8 @@ export class LineChart {
     }
     context.textAlign = 'right';
     context.fillText('step', width - MARGIN.right, height - 13);
-    if (unit) {
-      context.textAlign = 'left';
-      context.fillText(unit, 4, height - 13);
-    }
+    context.textAlign = 'left';
+    context.fillText(unit, 4, 2);
 
     context.save();
     context.beginPath();

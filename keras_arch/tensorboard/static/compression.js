@@ -2,7 +2,7 @@
 
 import { floats, read } from './api.js';
 import { LineChart, colourOf, dashOf, extent, short } from './chart.js';
-import { checkboxes, distinct, el, empty, lastUpTo, problem, select, slider } from './dom.js';
+import { checkboxes, choose, distinct, el, empty, lastUpTo, problem, renew, select, stepSlider } from './dom.js';
 
 const HOW = `import keras_arch as ka
 
@@ -17,26 +17,17 @@ export async function compression(listing, state, box) {
     box.replaceChildren(empty('No sparsity or quantization data was found in this log directory.', HOW));
     return;
   }
-  const tags = distinct(vectors.map((vector) => vector.tag));
-  state.tag = tags.includes(state.tag) ? state.tag : tags[0];
-  const runs = vectors.filter((vector) => vector.tag === state.tag).map((vector) => vector.run);
-  const hiddenRuns = (state.hiddenRuns ??= new Set());
+  const { tags, runs, shown, keep } = choose(vectors, state, 'sparsity');
   const hiddenNames = (state.hiddenNames ??= new Set());
-  const shownRuns = new Set(runs.filter((run) => !hiddenRuns.has(run)));
-
-  const controls = el('div', { className: 'controls' });
-  const body = el('div', { aria: { busy: 'true' } });
-  box.replaceChildren(controls, body);
   const again = () => compression(listing, state, box);
-  controls.append(
+  const controls = el('div', { className: 'controls' },
     select('Metric', tags, state.tag, (tag) => { state.tag = tag; again(); }),
-    checkboxes('Runs', runs, shownRuns, () => {
-      for (const run of runs) if (shownRuns.has(run)) hiddenRuns.delete(run); else hiddenRuns.add(run);
-      again();
-    }));
+    checkboxes('Runs', runs, shown, () => { keep(); again(); }));
+  const body = el('div', { aria: { busy: 'true' } });
+  renew(box, controls, body);
 
   const series = [];
-  for (const run of shownRuns) {
+  for (const run of shown) {
     try {
       const answer = await read('vector', { run, tag: state.tag });
       const rows = floats(answer.values);
@@ -51,7 +42,7 @@ export async function compression(listing, state, box) {
   body.setAttribute('aria-busy', 'false');
   const filled = series.filter((one) => one.steps.length);
   if (!filled.length) {
-    const why = shownRuns.size ? 'The chosen runs hold no values yet.' : 'Choose at least one run.';
+    const why = shown.size ? 'The chosen runs hold no values yet.' : 'Choose at least one run.';
     body.append(el('p', { textContent: why }));
     return;
   }
@@ -66,13 +57,13 @@ export async function compression(listing, state, box) {
   const table = legend(filled, names, hiddenNames, () => draw());
   const charts = filled.map((one) => {
     const chart = new LineChart(`${state.tag} of ${one.names.length} layers over steps, run ${one.run}`,
-      (step) => stepSlider.move(nearest(steps, step)));
+      (step) => slide.move(nearest(steps, step)));
     const heading = el('h3', { textContent: one.run });
     body.append(el('section', {}, heading, chart.node, ...notes(one)));
     return chart;
   });
-  const stepSlider = slider('Step', steps, steps.length - 1, String, (index) => point(steps[index]));
-  controls.append(stepSlider.node);
+  const slide = stepSlider(steps, state, (step) => point(step));
+  controls.append(slide.node);
   body.append(table.node);
 
   const point = (step) => {
@@ -85,7 +76,7 @@ export async function compression(listing, state, box) {
       const lines = one.names.map((name, n) => ({ name, index: place.get(name), values: one.columns[n] }));
       chart.show({ steps: one.steps, x, y, unit: one.unit, lines: lines.filter((line) => !hiddenNames.has(line.name)) });
     });
-    point(steps[stepSlider.index()]);
+    point(steps[slide.index()]);
   };
   draw();
   state.redraw = draw;

@@ -17,6 +17,7 @@ export function labelled(text, control, ...more) {
 export function select(text, options, chosen, onChoose) {
   const control = el('select', {}, ...options.map((option) => el('option', { value: option, textContent: option })));
   control.value = chosen;
+  control.dataset.key = text;
   control.addEventListener('change', () => onChoose(control.value));
   return labelled(text, control);
 }
@@ -43,7 +44,7 @@ export function slider(text, values, start, show, onMove) {
 
 export function checkboxes(text, names, chosen, onChange) {
   const boxes = names.map((name) => {
-    const box = el('input', { type: 'checkbox', checked: chosen.has(name) });
+    const box = el('input', { type: 'checkbox', checked: chosen.has(name), data: { key: `${text} ${name}` } });
     box.addEventListener('change', () => {
       if (box.checked) chosen.add(name); else chosen.delete(name);
       onChange();
@@ -62,6 +63,36 @@ export function empty(sentence, code) {
     el('p', { textContent: sentence }),
     el('p', { textContent: 'These lines produce it:' }),
     el('pre', { tabIndex: 0 }, el('code', { textContent: code })));
+}
+
+// Puts new controls in the place of old ones without taking the focus away from who just used one.
+export function renew(box, ...nodes) {
+  const key = box.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  box.replaceChildren(...nodes);
+  if (key !== undefined) [...box.querySelectorAll('[data-key]')].find((node) => node.dataset.key === key)?.focus();
+}
+
+// The part of the state that both tabs have: the chosen tag and the runs that show it.
+export function choose(series, state, preferred) {
+  const tags = distinct(series.map((one) => one.tag));
+  if (!tags.includes(state.tag)) state.tag = tags.includes(preferred) ? preferred : tags[0];
+  const runs = series.filter((one) => one.tag === state.tag).map((one) => one.run);
+  state.hiddenRuns ??= new Set();
+  const shown = new Set(runs.filter((run) => !state.hiddenRuns.has(run)));
+  const keep = () => {
+    for (const run of runs) if (shown.has(run)) state.hiddenRuns.delete(run); else state.hiddenRuns.add(run);
+  };
+  return { tags, runs, shown, keep };
+}
+
+// A slider over steps that remembers where it was put; left at the end, it follows new steps.
+export function stepSlider(steps, state, onMove) {
+  const last = steps.length - 1;
+  const start = state.step === undefined ? last : Math.max(0, lastUpTo(steps, state.step));
+  return slider('Step', steps, start, String, (index) => {
+    state.step = index === last ? undefined : steps[index];
+    onMove(steps[index]);
+  });
 }
 
 export const distinct = (values) => [...new Set(values)];

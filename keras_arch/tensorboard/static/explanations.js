@@ -1,7 +1,7 @@
 // Pictures over steps, each under the heat map that explains it.
 
 import { blobAddress, read } from './api.js';
-import { checkboxes, distinct, el, empty, lastUpTo, problem, select, slider } from './dom.js';
+import { checkboxes, choose, distinct, el, empty, lastUpTo, problem, renew, select, slider, stepSlider } from './dom.js';
 
 const HOW = `import keras_arch as ka
 
@@ -16,28 +16,19 @@ export async function explanations(listing, state, box) {
     box.replaceChildren(empty('No explanations were found in this log directory.', HOW));
     return;
   }
-  const tags = distinct(images.map((one) => one.tag));
-  state.tag = tags.includes(state.tag) ? state.tag : tags[0];
-  const runs = images.filter((one) => one.tag === state.tag).map((one) => one.run);
-  const hiddenRuns = (state.hiddenRuns ??= new Set());
-  const shownRuns = new Set(runs.filter((run) => !hiddenRuns.has(run)));
-
-  const controls = el('div', { className: 'controls' });
-  const body = el('div', { aria: { busy: 'true' } });
-  box.replaceChildren(controls, body);
+  const { tags, runs, shown, keep } = choose(images, state);
   const again = () => explanations(listing, state, box);
-  controls.append(
+  const controls = el('div', { className: 'controls' },
     select('Explanation', tags, state.tag, (tag) => { state.tag = tag; again(); }),
-    checkboxes('Runs', runs, shownRuns, () => {
-      for (const run of runs) if (shownRuns.has(run)) hiddenRuns.delete(run); else hiddenRuns.add(run);
-      again();
-    }));
+    checkboxes('Runs', runs, shown, () => { keep(); again(); }));
+  const body = el('div', { aria: { busy: 'true' } });
+  renew(box, controls, body);
 
   const galleries = [];
-  for (const run of shownRuns) {
+  for (const run of shown) {
     try {
       const events = await read('images', { run, tag: state.tag });
-      galleries.push(gallery(run, events));
+      if (events.length) galleries.push(gallery(run, events));
     } catch (error) {
       body.append(problem(error));
     }
@@ -45,20 +36,21 @@ export async function explanations(listing, state, box) {
   if (!body.isConnected) return; // another choice was made meanwhile
   body.setAttribute('aria-busy', 'false');
   if (!galleries.length) {
-    if (!shownRuns.size) body.append(el('p', { textContent: 'Choose at least one run.' }));
+    const why = shown.size ? 'The chosen runs hold no pictures yet.' : 'Choose at least one run.';
+    body.append(el('p', { textContent: why }));
     return;
   }
   const steps = distinct(galleries.flatMap((one) => one.steps)).sort((a, b) => a - b);
-  const show = (index) => { for (const one of galleries) one.show(steps[index]); };
+  const show = (step) => { for (const one of galleries) one.show(step); };
   const percents = Array.from({ length: 21 }, (_, place) => place * 5);
   const blend = () => body.style.setProperty('--opacity', (state.opacity ?? 60) / 100);
   const opacity = slider('Opacity of the heat map', percents, (state.opacity ?? 60) / 5, (percent) => `${percent} %`,
     (index) => { state.opacity = percents[index]; blend(); });
-  const step = slider('Step', steps, steps.length - 1, String, show);
-  controls.append(step.node, opacity.node);
+  const slide = stepSlider(steps, state, show);
+  controls.append(slide.node, opacity.node);
   body.append(...galleries.map((one) => one.node));
   blend();
-  show(step.index());
+  show(steps[slide.index()]);
 }
 
 function gallery(run, events) {
