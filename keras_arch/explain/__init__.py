@@ -1,0 +1,8 @@
+"""Explanations of any Keras model: numbers first, pictures second."""
+
+from keras_arch.explain.attribution import Attribution
+from keras_arch.explain.cam.grad_cam import GradCAM
+from keras_arch.explain.gradient.integrated_gradients import IntegratedGradients
+from keras_arch.explain.method import Method
+
+__all__ = ["Attribution", "GradCAM", "IntegratedGradients", "Method"]

@@ -1,0 +1,1 @@
+"""Class activation maps: where in a layer's feature maps the target sees its evidence."""

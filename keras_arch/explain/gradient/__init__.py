@@ -1,0 +1,1 @@
+"""Methods that follow gradients from the target to the inputs."""
