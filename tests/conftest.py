@@ -11,12 +11,11 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Keras 3.15 hands its JAX variables and torch tensors to `np.array`, whose protocol NumPy 2 has extended."""
-    if keras.backend.backend() != "tensorflow":
-        for item in items:
-            item.add_marker(
-                pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-            )
+    """Keras 3.15 hands variables to `np.array` (when it saves, for one), whose protocol NumPy 2 has extended."""
+    for item in items:
+        item.add_marker(
+            pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+        )
 
 
 @pytest.fixture(autouse=True)
