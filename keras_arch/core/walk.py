@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import keras
 
+from keras_arch.core.check import refuse
+
 
 def _children(layer: keras.Layer) -> list[keras.Layer]:
     """Direct sublayers of any layer. `Layer._layers` is private (Keras 3.15); `model.layers` stops at models."""
@@ -82,3 +84,23 @@ def path_of(root: keras.Layer, layer: keras.Layer) -> str:
         f"layer must be part of the model {root.name!r}; received layer={layer.name!r}, which is not. "
         "Pass a layer of this model, or its name."
     )
+
+
+def locate(root: keras.Layer, layer: keras.Layer | str, argument: str = "layer") -> tuple[keras.Layer, str]:
+    """Turn a user's choice of a layer, by name, path or object, into the layer and its path.
+
+    Args:
+        root: a model or a layer.
+        layer: what `find` takes, or a layer object.
+        argument: name of the user's argument, for the error.
+    Raises:
+        ValueError: if it is not one layer of `root`.
+
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="head")])
+    >>> locate(model, "head")[1], locate(model, model.layers[0])[1]
+    ('head', 'head')
+    """
+    if not isinstance(layer, str | keras.Layer):
+        raise refuse(argument, "must be a layer, its name or its path", layer, "Pass for example a layer's name.")
+    found = find(root, layer, argument) if isinstance(layer, str) else layer
+    return found, path_of(root, found)

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from keras_arch.core.walk import find, path_of, walk
+from keras_arch.core.walk import find, locate, path_of, walk
 
 
 def nested_model() -> keras.Model:
@@ -78,3 +78,14 @@ def test_path_of_is_the_inverse_of_find():
 def test_path_of_a_foreign_layer_raises():
     with pytest.raises(ValueError, match="must be part of the model"):
         path_of(nested_model(), keras.layers.Dense(1, name="stranger"))
+
+
+def test_locate_takes_names_paths_and_objects():
+    model = nested_model()
+    inner = model.get_layer("inner").get_layer("head")
+    for choice in ("inner/head", inner):
+        assert locate(model, choice) == (inner, "inner/head")
+    with pytest.raises(ValueError, match="layer must be a layer, its name or its path; received layer=2"):
+        locate(model, 2)
+    with pytest.raises(ValueError, match="must be part of the model"):
+        locate(model, keras.layers.Dense(1))
