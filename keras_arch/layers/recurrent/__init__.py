@@ -1,0 +1,1 @@
+"""Recurrent cells for `keras.layers.RNN`, `Bidirectional` and `StackedRNNCells`."""
