@@ -83,8 +83,10 @@ class RunFile:
                     f"{_differences(known, metadata)}. Choose another tag, or another log_dir for another model."
                 )
             if not self.written:
-                # Tells TensorBoard that a restarted run replaces what an earlier file holds from this step on.
-                self.append(step=step, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+                # Tells TensorBoard that a restarted run replaces what an earlier file holds: everything if it begins
+                # anew, else what lies after its first step, whose state the earlier run wrote down as well.
+                begin = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+                self.append(step=step + 1 if step else 0, session_log=begin)
             self.append(step=step, summary=summary_pb2.Summary(value=[value]))
             self.written[tag] = described
 

@@ -67,6 +67,22 @@ def test_a_restarted_run_replaces_what_follows_its_first_step(tmp_path, provider
     assert read(provider, tmp_path) == {step: [1.0 if step < 5 else 2.0] for step in range(15)}
 
 
+def test_a_run_that_begins_anew_replaces_everything(tmp_path, provider):
+    for value in (1.0, 2.0):
+        with EventWriter(tmp_path) as writer:
+            for step in range(10 if value == 1.0 else 3):
+                writer.vector("sparsity", [value], ["a"], step)
+    assert read(provider, tmp_path) == {0: [2.0], 1: [2.0], 2: [2.0]}
+
+
+def test_the_last_point_of_one_tag_survives_the_first_point_of_another(tmp_path, provider):
+    with EventWriter(tmp_path) as writer:
+        writer.vector("sparsity", [0.8], ["a"], 100)
+    with EventWriter(tmp_path) as writer:
+        writer.vector("quantization/sqnr_db", [30.0], ["a"], 100)
+    assert read(provider, tmp_path) == {100: [pytest.approx(0.8)]}
+
+
 def test_a_continued_run_keeps_what_went_before(tmp_path, provider):
     for steps in (range(3), range(3, 6)):
         with EventWriter(tmp_path) as writer:

@@ -6,7 +6,7 @@ import { checkboxes, choose, distinct, el, empty, lastUpTo, problem, renew, sele
 
 const HOW = `import keras_arch as ka
 
-schedule = ka.compression.PolynomialSchedule(0.0, 0.8, end_step=1000)
+schedule = ka.compression.PolynomialSchedule(0.0, 0.8, begin_step=0, end_step=1000)
 pruning = ka.callbacks.Pruning(schedule, log_dir="logs/pruned")
 model.fit(x, y, epochs=5, callbacks=[pruning])
 # tensorboard --logdir logs`;
