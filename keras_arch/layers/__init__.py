@@ -1,0 +1,7 @@
+"""Building blocks that Keras lacks."""
+
+from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
+from keras_arch.layers.positional.sinusoidal_position_encoding import SinusoidalPositionEncoding
+from keras_arch.layers.recurrent.layer_norm_lstm_cell import LayerNormLSTMCell
+
+__all__ = ["LayerNormLSTMCell", "MultiHeadAttention", "SinusoidalPositionEncoding"]

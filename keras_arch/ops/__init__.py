@@ -1,0 +1,1 @@
+"""Pure maths in keras.ops: formulas that hold without any layer."""
