@@ -1,0 +1,8 @@
+"""Checks for whoever writes layers, initializers and regularizers: one call asks every question of the house."""
+
+from keras_arch.testing.check_cell import CHECK_NAMES, check_cell
+from keras_arch.testing.check_layer import check_layer
+from keras_arch.testing.layer.check import LayerReport
+from keras_arch.testing.saved_models import check_saved_models
+
+__all__ = ["CHECK_NAMES", "LayerReport", "check_cell", "check_layer", "check_saved_models"]

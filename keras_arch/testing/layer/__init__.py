@@ -1,0 +1,1 @@
+"""The single checks of `check_layer` and `check_cell`, one idea a file."""
