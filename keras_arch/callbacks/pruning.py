@@ -1,0 +1,155 @@
+"""Pruning while `fit` trains."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_arch.compression.pruning.guarded_step import GuardedStep
+from keras_arch.compression.pruning.masked_apply import innermost
+from keras_arch.compression.pruning.pruner import Pruner, check_criterion, check_pattern, check_schedule
+from keras_arch.compression.report import SparsityReport
+from keras_arch.compression.schedule import Schedule
+from keras_arch.compression.scope import SCOPES, Targets
+from keras_arch.core import check
+
+
+class Pruning(keras.callbacks.Callback):
+    """Prunes the model while it trains: after every optimizer step it is as sparse as the schedule says, to one weight.
+
+    The model keeps its layers, names and training step. After `fit` it is the stock model it was, with zeros in it:
+    nothing to strip, and `model.save` writes a file that loads without keras_arch. If `fit` ends by an exception the
+    optimizer is untouched, and the training step gives itself back when it is next used.
+
+    Steps are the finished steps of the optimizer that the model was compiled with, `optimizer.iterations`, so training
+    that goes on from a checkpoint goes on with the schedule. With gradient accumulation they count real updates. New
+    masks are in place before the step that reaches the schedule's step; with `steps_per_execution` above 1 and under
+    loss scaling they come with that step. A step compiled by JAX reads no variables that are not its own: there the
+    masks are up to `steps_per_execution` − 1 steps early, and under loss scaling by as many as it skips.
+
+    A mask is its zeros: callbacks that set weights set the mask too, so let `EarlyStopping(restore_best_weights=True)`
+    start after the schedule has ended (`start_from_epoch`), or it brings back weights from when the model was less
+    sparse. Moving averages of the weights (`use_ema`) are held at zero as well. Only while it trains, a kept weight
+    that is exactly 0 is stored as 1e-38.
+
+    To keep accuracy: train first, then prune with a learning rate of about a tenth of the first, over enough steps
+    that `every` leaves time to recover, and train on after the schedule's end.
+
+    Args:
+        schedule: callable `step -> (update_now, sparsity)`: `PolynomialSchedule`, `ConstantSchedule`, one of tfmot's.
+        criterion: "magnitude", or a callable that takes a variable and returns scores of its shape.
+        pattern: "unstructured", or an object with its two methods.
+        scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
+        targets: None for all kernels, a list of layer paths, or a callable `(path, variable) -> bool`; see
+            `compression.scope.select`.
+        log_dir: directory for TensorBoard: after each epoch the sparsity of each weight as the vector "sparsity", and
+            the scalars "sparsity/total" and "sparsity/target".
+    Raises:
+        ValueError: here or when `fit` begins, before the first step and with the weights untouched.
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model.compile("sgd", "mse")
+    >>> pruning = ka.callbacks.Pruning(ka.compression.ConstantSchedule(0.75))
+    >>> history = model.fit(np.ones((8, 8)), np.ones((8, 4)), callbacks=[pruning], verbose=0)
+    >>> pruning.report().sparsity
+    0.75
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        criterion: str | Callable[[keras.Variable], Any] = "magnitude",
+        pattern: str | Any = "unstructured",
+        scope: str = "layer",
+        targets: Targets = None,
+        log_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.schedule = check_schedule(schedule)
+        self.criterion = check_criterion(criterion)
+        self.pattern = check_pattern(pattern)
+        self.scope = check.one_of("scope", scope, SCOPES)
+        self.targets = targets
+        self.log_dir = log_dir
+        self._pruner: Pruner | None = None
+        self._guard: GuardedStep | None = None
+        self._writer: Any = None
+        self._count: int | None = None
+
+    def report(self) -> SparsityReport:
+        """Measure what is pruned now.
+
+        Raises:
+            ValueError: before the first `fit`.
+        """
+        if self._pruner is None:
+            raise ValueError("report needs a model; this callback has not been in a fit. Pass it to model.fit first.")
+        return self._pruner.report()
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Check the arguments against the model and take the place of its training step."""
+        self._pruner = Pruner(self.model, self.schedule, self.criterion, self.pattern, self.scope, self.targets)
+        self._close()
+        if self.log_dir is not None:
+            from keras_arch.tensorboard.writer import EventWriter
+
+            self._writer = EventWriter(self.log_dir)
+        self._guard = GuardedStep(self.model, self._pruner)
+        # A compiled step can't read variables on JAX: only there are masks early when several steps are one execution.
+        skips = innermost(self.model.optimizer) is not self.model.optimizer
+        if keras.backend.backend() != "jax" and (skips or self.model.steps_per_execution > 1):
+            self._pruner.foreseeing()
+        # Masks wait for the first batch: other callbacks may load weights when training begins.
+        self._count = None
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Bring the masks to where the schedule wants them after the steps that begin now."""
+        model = self._guard.model  # self.model would copy JAX's state back at every batch
+        ahead = model.steps_per_execution
+        if self.params.get("steps"):
+            ahead = max(1, min(ahead, self.params["steps"] - batch))
+        # Counting here is an upper bound: the optimizer skips steps whose gradients are not finite.
+        if self._count is None or self._pruner.due(self._steps(self._count + ahead)):
+            self._count = _batches(self.model.optimizer)
+            until = self._steps(self._count + ahead)
+            if self._pruner.deadlines is None:
+                self._pruner.update(until)
+            else:
+                self._pruner.foresee(self._steps(self._count), until)
+        self._count += ahead
+        self._guard.arm()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Write the sparsities for TensorBoard."""
+        if self._writer is None:
+            return
+        step = self._steps(_batches(self.model.optimizer))
+        names = [f"{target.path}/{target.variable.name}" for target in self._pruner.targets]
+        sizes = [target.size for target in self._pruner.targets]
+        values = self._pruner.layer_sparsities()
+        total = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
+        self._writer.vector("sparsity", values, names=names, step=step)
+        self._writer.scalar("sparsity/total", total, step=step)
+        self._writer.scalar("sparsity/target", self._pruner.sparsity, step=step)
+        self._writer.flush()
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        """Give the model its training step back."""
+        self._guard.remove()
+        self._pruner.settle()
+        self._close()
+
+    def _steps(self, batches: int) -> int:
+        return batches // (innermost(self._guard.model.optimizer).gradient_accumulation_steps or 1)
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+def _batches(optimizer: keras.optimizers.Optimizer) -> int:
+    """Batches the optimizer has seen: `iterations` before it is divided by the steps of gradient accumulation."""
+    counter = next((v for v in innermost(optimizer).variables if v.name == "iteration"), None)
+    return int(keras.ops.convert_to_tensor(optimizer.iterations if counter is None else counter))

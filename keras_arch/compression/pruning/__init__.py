@@ -1,0 +1,6 @@
+"""Pruning: which weights go, when, and how zeros stay zeros."""
+
+from keras_arch.compression.pruning import criteria, patterns
+from keras_arch.compression.pruning.pruner import Pruner, prune
+
+__all__ = ["Pruner", "criteria", "patterns", "prune"]

@@ -1,0 +1,5 @@
+"""Patterns: which weights can only go together."""
+
+from keras_arch.compression.pruning.patterns.unstructured import Unstructured
+
+__all__ = ["Unstructured"]

@@ -1,0 +1,285 @@
+"""Pruning apart from `fit`: choose masks by a schedule, hold them, report."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_arch.compression import schedule as schedules
+from keras_arch.compression import scope as scopes
+from keras_arch.compression.pruning import criteria, patterns
+from keras_arch.compression.pruning.deadlines import Deadlines
+from keras_arch.compression.pruning.masked_apply import MaskedSteps, holding_zeros
+from keras_arch.compression.report import SparsityReport, measure
+from keras_arch.compression.schedule import ConstantSchedule, Schedule
+from keras_arch.core import check
+from keras_arch.core.identifiers import resolve
+from keras_arch.ops import sparsity as masks
+
+
+class Pruner:
+    """Prunes the weights of a model in place; `callbacks.Pruning` is this, driven by `fit`.
+
+    In a loop of your own call `update` with the count of finished optimizer steps before each step, and take the
+    steps inside `hold`. The masks are the zeros themselves, so saving, loading and copying weights carries them along.
+
+    Args:
+        model: a built model; it is not wrapped or changed, only the values of its weights are.
+        schedule: callable `step -> (update_now, sparsity)`, such as `PolynomialSchedule`.
+        criterion: "magnitude", or a callable that takes a variable and returns scores of its shape; the smallest go,
+            infinity is never pruned before anything finite.
+        pattern: "unstructured", or an object with its two methods.
+        scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
+        targets: what is pruned, see `compression.scope.select`; None means kernels.
+    Raises:
+        ValueError: if an argument breaks its rule, or the criterion gives NaN or another shape. The weights are
+            untouched then.
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> model.compile(keras.optimizers.SGD(0.1), "mse")
+    >>> pruner = ka.compression.Pruner(model, ka.compression.ConstantSchedule(0.75))
+    >>> with pruner.hold(model.optimizer):
+    ...     for step in range(3):
+    ...         pruner.update(step)
+    ...         model.optimizer.apply([keras.ops.ones((8, 4)), keras.ops.ones(4)], model.trainable_variables)
+    True
+    False
+    False
+    >>> pruner.settle()
+    >>> pruner.report().sparsity
+    0.75
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        schedule: Schedule,
+        criterion: str | Callable[[keras.Variable], Any] = "magnitude",
+        pattern: str | Any = "unstructured",
+        scope: str = "layer",
+        targets: scopes.Targets = None,
+    ) -> None:
+        self.model = model
+        self.schedule = check_schedule(schedule)
+        self.criterion = check_criterion(criterion)
+        self.pattern = check_pattern(pattern)
+        self.scope = check.one_of("scope", scope, scopes.SCOPES)
+        self.targets = scopes.select(model, targets)
+        self.sparsity = 0.0
+        self.deadlines: Deadlines | None = None
+        self._asked: int | None = None
+        for _ in self._scores():
+            pass
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The weights that are pruned."""
+        return [target.variable for target in self.targets]
+
+    def due(self, step: int) -> bool:
+        """Say whether `update(step)` would choose masks, without touching anything.
+
+        Args:
+            step: finished optimizer steps.
+        """
+        if self._asked is None or self._choices(step):
+            return True
+        self._asked = max(self._asked, step)
+        return False
+
+    def update(self, step: int) -> bool:
+        """Bring the masks to what the schedule asks for at `step`.
+
+        The first call finds the sparsity that is in force, wherever training stands; where nothing is pruned yet, it
+        frees zeros, so that a kernel that starts with zeros learns.
+
+        Args:
+            step: finished optimizer steps, not fewer than before.
+        Returns:
+            Whether masks were chosen.
+        Raises:
+            ValueError: if the schedule or the criterion breaks its rule; the weights keep their values.
+        """
+        if self._asked is None:
+            sparsity = schedules.sparsity_in_force(self.schedule, step)
+            if sparsity is None:
+                self._write([np.zeros(variable.shape, bool) for variable in self.variables])
+        else:
+            choices = self._choices(step)
+            sparsity = choices[-1][1] if choices else None
+        if sparsity is not None:
+            self.prune(sparsity)
+        self._asked = max(self._asked or 0, step)
+        return sparsity is not None
+
+    def foresee(self, now: int, until: int) -> None:
+        """Choose now what goes at the schedule's steps after `now`, up to `until`, inside a compiled execution.
+
+        `hold` must have been told by `foreseeing` first. What is pruned stays so until the next `update` or `prune`.
+
+        Args:
+            now: finished optimizer steps.
+            until: the last step that can be reached before the next call.
+        """
+        if self._asked is None:
+            self.update(now)
+        choices = self._choices(until)
+        self._asked = max(self._asked, until)
+        if choices:
+            gone = self.deadlines.pending(now)
+            scores = [
+                np.where(pending | (variable.numpy() == 0), -np.inf, score)
+                for score, pending, variable in zip(self._scores(), gone, self.variables, strict=True)
+            ]
+            self.deadlines.add(now, [(step, self._marks(scores, sparsity)) for step, sparsity in choices])
+            self.sparsity = choices[-1][1]
+
+    def foreseeing(self) -> None:
+        """Let `foresee` work: takes one int32 for each weight."""
+        self.deadlines = Deadlines(self.variables)
+
+    def prune(self, sparsity: float) -> None:
+        """Choose masks for a sparsity now, whatever the schedule says.
+
+        Args:
+            sparsity: fraction of units to remove, in [0, 1); counts are rounded to the nearest.
+        Raises:
+            ValueError: if sparsity is out of range or the criterion breaks its rule; the weights keep their values.
+        """
+        sparsity = check.real("sparsity", sparsity, minimum=0, maximum=1, open_maximum=True)
+        self._write(self._marks(self._scores(), sparsity))
+        self.sparsity = sparsity
+
+    def hold(self, optimizer: keras.optimizers.Optimizer | None = None) -> AbstractContextManager[MaskedSteps]:
+        """Keep pruned weights at zero in every step that `optimizer` takes inside the `with` block.
+
+        Args:
+            optimizer: the model's own if None.
+        """
+        optimizer = self.model.optimizer if optimizer is None else optimizer
+        return holding_zeros(optimizer, self.variables, self.deadlines)
+
+    def settle(self) -> None:
+        """Make kept weights that are zero exactly zero again. While training they are 1e-38; call it after training."""
+        for variable in self.variables:
+            variable.assign(masks.settled(variable))
+
+    def layer_sparsities(self) -> list[float]:
+        """Fraction of zeros in each target now, in their order."""
+        return [masks.zeros(target.variable) / target.size for target in self.targets]
+
+    def report(self) -> SparsityReport:
+        """Measure what is pruned."""
+        return measure(self.model, self.targets)
+
+    def _choices(self, step: int) -> list[tuple[int, float]]:
+        """(step, sparsity) of every choice of masks that is due after the step last asked for, up to `step`."""
+        asked = ((later, schedules.sparsity_due(self.schedule, later)) for later in range(self._asked + 1, step + 1))
+        return [(later, sparsity) for later, sparsity in asked if sparsity is not None]
+
+    def _marks(self, scores: Iterable[np.ndarray], sparsity: float) -> list[np.ndarray]:
+        units = scopes.smallest((self.pattern.units(score) for score in scores), sparsity, self.scope)
+        shapes = [tuple(variable.shape) for variable in self.variables]
+        return [self.pattern.weights(unit, shape) for unit, shape in zip(units, shapes, strict=True)]
+
+    def _scores(self) -> Iterator[np.ndarray]:
+        for target in self.targets:
+            variable = target.variable
+            scores = self.criterion(variable)
+            scores = scores.numpy() if isinstance(scores, keras.Variable) else ops.convert_to_numpy(scores)
+            if scores.dtype.kind != "f" or scores.dtype.itemsize < 4:
+                scores = scores.astype("float32")  # also bfloat16, which NumPy can't partition
+            if scores.shape != tuple(variable.shape):
+                raise ValueError(
+                    "criterion must return one score for each weight; received scores of shape "
+                    f"{scores.shape} for {target.path}/{variable.name} of shape {tuple(variable.shape)}. "
+                    "Return an array of the variable's shape."
+                )
+            if np.isnan(scores).any():
+                raise ValueError(
+                    f"criterion must return scores that can be ranked; received NaN for {target.path}/{variable.name}. "
+                    "Check the weights for NaN, or map NaN to 0."
+                )
+            yield scores
+
+    def _write(self, pruned: list[np.ndarray]) -> None:
+        for variable, mask in zip(self.variables, pruned, strict=True):
+            variable.assign(masks.masked(variable, np.logical_not(mask)))
+
+
+def prune(
+    model: keras.Model,
+    sparsity: float,
+    scope: str = "layer",
+    criterion: str | Callable[[keras.Variable], Any] = "magnitude",
+    pattern: str | Any = "unstructured",
+    targets: scopes.Targets = None,
+) -> SparsityReport:
+    """Prune a model at once, in place, without training.
+
+    Args:
+        model: a built model.
+        sparsity: fraction of zeros, in [0, 1).
+        scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
+        criterion: see `Pruner`.
+        pattern: see `Pruner`.
+        targets: what is pruned; None means kernels.
+    Returns:
+        The report of what was pruned.
+    Raises:
+        ValueError: if an argument breaks its rule; the weights are untouched then.
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4), keras.layers.Dense(2)])
+    >>> ka.compression.prune(model, 0.5, scope="global").sparsity
+    0.5
+    """
+    pruner = Pruner(model, ConstantSchedule(sparsity), criterion, pattern, scope, targets)
+    pruner.prune(sparsity)
+    pruner.settle()
+    return pruner.report()
+
+
+def check_schedule(schedule: Schedule) -> Schedule:
+    """Return `schedule` if it can be asked, or raise.
+
+    >>> from keras_arch.compression.pruning.pruner import check_schedule
+    >>> check_schedule(ka.compression.ConstantSchedule(0.5)).sparsity
+    0.5
+    """
+    if isinstance(schedule, type) or not callable(schedule):
+        raise check.refuse(
+            "schedule",
+            "must be a callable step -> (update_now, sparsity)",
+            schedule,
+            "Pass for example ConstantSchedule(0.5).",
+        )
+    return schedule
+
+
+def check_criterion(criterion: Any) -> Callable[[keras.Variable], Any]:
+    """Turn a string id into a criterion, and refuse what can't be called.
+
+    >>> from keras_arch.compression.pruning.pruner import check_criterion
+    >>> check_criterion("magnitude")
+    Magnitude()
+    """
+    criterion = resolve("criterion", criterion, criteria)
+    if not callable(criterion):
+        raise check.refuse("criterion", "must be a callable variable -> scores", criterion, "Pass 'magnitude'.")
+    return criterion
+
+
+def check_pattern(pattern: Any) -> Any:
+    """Turn a string id into a pattern, and refuse what lacks its methods.
+
+    >>> from keras_arch.compression.pruning.pruner import check_pattern
+    >>> check_pattern("unstructured")
+    Unstructured()
+    """
+    pattern = resolve("pattern", pattern, patterns)
+    if not all(callable(getattr(pattern, method, None)) for method in ("units", "weights")):
+        raise check.refuse("pattern", "must have the methods units and weights", pattern, "Pass 'unstructured'.")
+    return pattern

@@ -1,0 +1,164 @@
+"""What pruning did to a model, in numbers."""
+
+import dataclasses
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_arch.compression.scope import Target, Targets, select
+from keras_arch.ops.sparsity import zeros
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerSparsity:
+    """One weight of a `SparsityReport`.
+
+    Args:
+        path: path of the layer.
+        weight: name of the weight in the layer.
+        shape: shape of the weight.
+        size: how many numbers it has.
+        zeros: how many of them are 0.
+
+    >>> ka.compression.LayerSparsity("conv", "kernel", (3, 3, 1, 8), 72, 36).sparsity
+    0.5
+    """
+
+    path: str
+    weight: str
+    shape: tuple[int, ...]
+    size: int
+    zeros: int
+
+    @property
+    def sparsity(self) -> float:
+        """zeros / size."""
+        return self.zeros / self.size if self.size else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SparsityReport:
+    """Sparsity of each pruned weight, and the size of the whole model.
+
+    Args:
+        layers: one row for each weight that was pruned, or could be.
+        parameters: numbers in all weights of the model.
+        bytes_raw: bytes of all weights of the model, in the types they are stored in; no optimizer, no file format.
+        bytes_gzip: the same bytes one after another, compressed by gzip at level 6. Zeros make nothing smaller by
+            themselves; this is what they save in a compressed download.
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, use_bias=False, name="head")])
+    >>> report = ka.compression.prune(model, 0.5)
+    >>> report.sparsity, report.parameters, report.bytes_raw
+    (0.5, 32, 128)
+    >>> print(report)  # doctest: +ELLIPSIS
+    layer  weight  shape   size  zeros  sparsity
+    head   kernel  (8, 4)    32     16    50.0 %
+    total                    32     16    50.0 %
+    32 parameters, 128 bytes, ... bytes gzipped
+    """
+
+    layers: tuple[LayerSparsity, ...]
+    parameters: int
+    bytes_raw: int
+    bytes_gzip: int
+
+    @property
+    def zeros(self) -> int:
+        """Zeros in all rows."""
+        return sum(layer.zeros for layer in self.layers)
+
+    @property
+    def size(self) -> int:
+        """Numbers in all rows."""
+        return sum(layer.size for layer in self.layers)
+
+    @property
+    def sparsity(self) -> float:
+        """zeros / size over all rows: of what was pruned, not of the whole model."""
+        return self.zeros / self.size if self.size else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers as plain Python values that JSON can hold."""
+        rows = [
+            {
+                "path": layer.path,
+                "weight": layer.weight,
+                "shape": list(layer.shape),
+                "size": layer.size,
+                "zeros": layer.zeros,
+                "sparsity": layer.sparsity,
+            }
+            for layer in self.layers
+        ]
+        return {
+            "layers": rows,
+            "sparsity": self.sparsity,
+            "size": self.size,
+            "zeros": self.zeros,
+            "parameters": self.parameters,
+            "bytes_raw": self.bytes_raw,
+            "bytes_gzip": self.bytes_gzip,
+        }
+
+    def __str__(self) -> str:
+        rows = [("layer", "weight", "shape", "size", "zeros", "sparsity")]
+        rows += [(row.path, row.weight, str(row.shape), *_counts(row)) for row in self.layers]
+        rows.append(("total", "", "", *_counts(self)))
+        widths = [max(len(row[column]) for row in rows) for column in range(6)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if column < 3 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+            for row in rows
+        ]
+        lines.append(f"{self.parameters:,} parameters, {self.bytes_raw:,} bytes, {self.bytes_gzip:,} bytes gzipped")
+        return "\n".join(line.rstrip() for line in lines)
+
+
+def sparsity_report(model: keras.Model, targets: Targets = None) -> SparsityReport:
+    """Measure the sparsity of any model, pruned by us, by others, or not at all.
+
+    Args:
+        model: a built model.
+        targets: which weights get a row, see `compression.scope.select`; None means kernels.
+    Raises:
+        ValueError: if nothing matches.
+
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, kernel_initializer="zeros")])
+    >>> ka.compression.sparsity_report(model).sparsity
+    1.0
+    """
+    return measure(model, select(model, targets))
+
+
+def measure(model: keras.Model, targets: Iterable[Target]) -> SparsityReport:
+    """Build the report for targets that were found before.
+
+    >>> from keras_arch.compression.scope import select
+    >>> from keras_arch.compression.report import measure
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> measure(model, select(model)).parameters
+    36
+    """
+    rows = []
+    for target in targets:
+        variable = target.variable
+        rows.append(LayerSparsity(target.path, variable.name, tuple(variable.shape), target.size, zeros(variable)))
+    raw, compressed, parameters = 0, 0, 0
+    gzip = zlib.compressobj(6, wbits=31)
+    for weight in model.weights:
+        array = np.ascontiguousarray(weight.numpy())
+        parameters += array.size
+        raw += array.nbytes
+        compressed += len(gzip.compress(array.reshape(-1).view("uint8")))
+    compressed += len(gzip.flush())
+    return SparsityReport(tuple(rows), parameters, raw, compressed)
+
+
+def _counts(counted: LayerSparsity | SparsityReport) -> tuple[str, str, str]:
+    return f"{counted.size:,}", f"{counted.zeros:,}", f"{100 * counted.sparsity:.1f} %"
