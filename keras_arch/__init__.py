@@ -1,3 +1,35 @@
-"""keras_arch: building blocks, compression and explanations for Keras 3 models."""
+"""keras_arch: building blocks, compression and explanations for Keras 3 models.
+
+Importing the package registers every serialisable class, so that `keras.saving.load_model` knows them. Rooms that only
+draw, write or check are imported when they are first used.
+"""
+
+import importlib
+from types import ModuleType
+
+from keras_arch import callbacks, compression, explain, initializers, layers, regularizers
 
 __version__ = "0.1.0"
+__all__ = [
+    "callbacks",
+    "compression",
+    "explain",
+    "initializers",
+    "layers",
+    "ops",
+    "plots",
+    "regularizers",
+    "report",
+    "tensorboard",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return importlib.import_module(f"keras_arch.{name}")
+    raise AttributeError(f"module 'keras_arch' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
