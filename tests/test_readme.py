@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-import keras_arch.cli.main
+from keras_arch.cli import command
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_shell_blocks_name_real_extras_and_commands():
                 assert extra in project["optional-dependencies"]
             elif words[0] == "keras-arch":
                 assert "keras-arch" in project["scripts"]
-                assert keras_arch.cli.main._parser().parse_args(words[1:]).command == words[1]
+                assert command._parser().parse_args(words[1:]).command == words[1]
             else:
                 assert words[0] in {"pytest", "tensorboard"}
 

@@ -1,5 +1,5 @@
 """The command line: `keras-arch demo`."""
 
-from keras_arch.cli.main import main
+from keras_arch.cli.command import main
 
 __all__ = ["main"]

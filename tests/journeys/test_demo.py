@@ -32,7 +32,8 @@ FILES = {
 
 
 def start(*words: str, **options) -> subprocess.Popen:
-    command = [sys.executable, "-m", "keras_arch.cli.main", "demo", *words]
+    code = "import sys; from keras_arch.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "demo", *words]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "100"}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **options

@@ -1,7 +1,6 @@
 """The `keras-arch` command: argument parsing, exit codes, one line for each expected failure."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,7 +80,3 @@ def _natural(text: str) -> int:
     if int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"must be below 2**32; received {text}")
     return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
