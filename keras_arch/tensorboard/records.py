@@ -43,8 +43,14 @@ def record(data: bytes) -> bytes:
     >>> len(record(bytes(100)))
     116
     """
-    length = struct.pack("<Q", len(data))
-    return length + struct.pack("<I", _masked(length)) + data + struct.pack("<I", _masked(data))
+    return _header(len(data)) + data + struct.pack("<I", _masked(data))
+
+
+@functools.lru_cache(maxsize=64)
+def _header(size: int) -> bytes:
+    """Length and its checksum; the events of a tag have few lengths."""
+    length = struct.pack("<Q", size)
+    return length + struct.pack("<I", _masked(length))
 
 
 def _masked(data: bytes) -> int:

@@ -42,6 +42,7 @@ class EventWriter:
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         self.log_dir = os.fspath(log_dir)
         self._file: RunFile | None = RunFile.share(self.log_dir)
+        self._vectors: dict[str, tuple[tuple[list[str], str], summary_pb2.SummaryMetadata]] = {}
 
     def vector(self, tag: str, values: Any, names: Sequence[str], step: int, unit: str = "") -> None:
         """Write one number for each of n named things at one step, such as the sparsity of every layer.
@@ -61,19 +62,25 @@ class EventWriter:
         >>> with EventWriter(tempfile.mkdtemp()) as writer:
         ...     writer.vector("quantization/sqnr_db", [31.0, float("inf")], ["conv", "head"], step=0, unit="dB")
         """
-        names = _texts("names", names, "Pass one name for each value.")
         numbers = _numbers("values", values)
+        names = (
+            list(names) if isinstance(names, list | tuple) else _texts("names", names, "Pass one name for each value.")
+        )
+        known, metadata = self._vectors.get(_text("tag", tag), (None, None))
+        if (names, unit) != known:  # checked once: 200 names cost more than their values
+            names = _texts("names", names, "Pass one name for each value.")
+            content = layout.dump(names=names, unit=_text("unit", unit))
+            metadata = _metadata(layout.VECTORS, content, summary_pb2.DATA_CLASS_TENSOR)
         if not names or numbers.shape != (len(names),):
             raise ValueError(
                 f"values must hold one number for each name, at least one; received values of shape {numbers.shape} "
                 f"and {len(names)} names. Pass a flat sequence and its names."
             )
-        content = layout.dump(names=names, unit=_text("unit", unit))
         tensor = tensor_pb2.TensorProto(
             dtype=types_pb2.DT_FLOAT, tensor_shape=_shape(len(names)), tensor_content=numbers.tobytes()
         )
-        metadata = _metadata(layout.VECTORS, content, summary_pb2.DATA_CLASS_TENSOR)
         self._write(tag, step, tensor, metadata)
+        self._vectors[tag] = ((names, unit), metadata)
 
     def images(
         self, tag: str, pngs: Sequence[bytes], step: int, labels: Sequence[str] = (), heat: Sequence[bytes] = ()
