@@ -60,6 +60,16 @@ def error_of(got: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.max(np.abs(got[finite] - wanted[finite]), initial=0.0)) / scale_of(wanted[finite])
 
 
+def equal(first: Any, second: Any) -> bool:
+    """Say whether two structures of arrays are equal bit for bit.
+
+    >>> equal([np.zeros(2)], [np.zeros(2)])
+    True
+    """
+    pairs = zip(keras.tree.flatten(first), keras.tree.flatten(second), strict=True)
+    return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
+
+
 def assert_close(got: Any, wanted: Any, tolerance: float, what: str) -> float:
     """Compare two structures leaf by leaf; return the largest error.
 

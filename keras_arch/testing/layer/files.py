@@ -31,8 +31,8 @@ def trained_layer(subject: Subject) -> keras.Layer:
 
 
 @check(
-    "State lives in a Python attribute instead of a weight, a value drawn in __init__ or build is not in the config, or "
-    "sublayers are not built in `build`."
+    "State lives in a Python attribute instead of a weight, a value drawn in __init__ or build is not in the config, "
+    "or sublayers are not built in `build`."
 )
 def keras_file(subject: Subject) -> None:
     """A `.keras` file loads with stock keras.saving.load_model and computes the same bits.

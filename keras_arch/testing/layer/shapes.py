@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_arch.testing.layer.check import Mismatch, check
 from keras_arch.testing.layer.compare import assert_close, leaves, to_numpy
-from keras_arch.testing.layer.subject import Subject
+from keras_arch.testing.layer.subject import Subject, seed_states
 
 
 def weight_shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
@@ -18,11 +18,10 @@ def weight_shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
 
 def counts(layer: keras.Layer) -> dict[str, int]:
     """Numbers that a case may expect: of weights of both kinds, and of seed generators."""
-    seeds = [variable for variable in layer.variables if "seed_generator_state" in variable.path]
     return {
         "trainable_weights": len(layer.trainable_weights),
         "non_trainable_weights": len(layer.non_trainable_weights),
-        "seed_generators": len(seeds),
+        "seed_generators": len(seed_states(layer)),
     }
 
 

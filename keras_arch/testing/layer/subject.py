@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_arch.core.check import refuse
-from keras_arch.testing.layer.compare import to_numpy, value_of, values_of
+from keras_arch.testing.layer.compare import equal, to_numpy, value_of, values_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,6 +160,22 @@ class Subject:
         with self.unchanged(self.reference):
             return self.compute(self.reference, training=False)
 
+    @functools.cached_property
+    def training_outputs(self) -> Any:
+        """What the reference computes from the inputs in training."""
+        with self.unchanged(self.reference):
+            return self.compute(self.reference, training=True)
+
+    @functools.cached_property
+    def is_noisy(self) -> bool:
+        """Whether training outputs depend on the state of a seed generator."""
+        if not seed_states(self.reference):
+            return False
+        with self.unchanged(self.reference):
+            for variable in seed_states(self.reference):
+                variable.assign(value_of(variable) + 1)
+            return not equal(self.compute(self.reference, training=True), self.training_outputs)
+
     def twin(self, dtype: str | None = None) -> keras.Layer:
         """A second layer with the weights and state of the reference."""
         layer = self.make(dtype)
@@ -224,6 +240,11 @@ class Subject:
         named = {f"{name}_shape": shape for name, shape in shapes.items()}
         named = {name: shape for name, shape in named.items() if takes_all or name in accepted}
         return ((), named) if named else ((next(iter(shapes.values())),), {})
+
+
+def seed_states(layer: keras.Layer) -> list[keras.Variable]:
+    """Variables that hold the state of the layer's seed generators."""
+    return [variable for variable in layer.variables if "seed_generator_state" in variable.path]
 
 
 def copy_variables(source: keras.Layer, target: keras.Layer) -> None:
