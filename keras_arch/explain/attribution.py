@@ -67,8 +67,8 @@ class Attribution:
 
     def __getitem__(self, key: Any) -> "Attribution":
         """The samples that `key` (an int, slice, or array of either kind) picks; the batch axis stays."""
-        if hasattr(key, "__index__"):
-            position = key.__index__()
+        if isinstance(key, int | np.integer):
+            position = int(key)
             if not -len(self) <= position < len(self):
                 raise IndexError(f"sample {position} is out of range: there are {len(self)}.")
             key = slice(position, position + 1 or None)

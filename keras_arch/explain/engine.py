@@ -3,11 +3,12 @@
 A model is compiled once per (model, shapes and dtypes, tapped layer, kind of target, choice of output). Targets enter
 as tensors, so a new class costs no trace; a function as target is traced once per function, and Python values that it
 reads are fixed then. Weights are variables, so further training shows at once; what was compiled is dropped when the
-model's variables are other objects (a layer added, removed or quantized). A plain attribute that changes on a live
+model's weights are other objects (a layer added, removed or quantized). A plain attribute that changes on a live
 layer, such as its activation, is not seen. Models, layers and functions are held weakly.
 """
 
 import inspect
+import types
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -169,7 +170,7 @@ def _walk_back(tensor: Any, output: str) -> Any:
 
 
 class _Programs:
-    """What is compiled for one model while its variables stay the same objects."""
+    """What is compiled for one model while its weights stay the same objects."""
 
     def __init__(self, variables: list) -> None:
         self.variables = variables  # TensorFlow's own variables, which know no Keras layer
@@ -180,7 +181,7 @@ _PROGRAMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
 def _programs(model: keras.Model) -> _Programs:
-    variables = [variable.value for variable in model.variables]
+    variables = [weight.value for weight in model.weights]
     known = _PROGRAMS.get(model)
     if known is None or list(map(id, known.variables)) != list(map(id, variables)):
         known = _PROGRAMS[model] = _Programs(variables)
@@ -245,7 +246,9 @@ def _trace(
 
     def work(*args: Any) -> Any:
         pending = iter(functions)
-        parts = tuple(Selection(path, name, next(pending)() if name == "function" else None) for path, name in kinds)
+        parts = tuple(
+            Selection(path, name, _strong(next(pending)) if name == "function" else None) for path, name in kinds
+        )
         return kind(Scene(model(), None if layer is None else layer(), output, parts), *args)
 
     compiled = tf.function(work, autograph=False)
@@ -253,18 +256,26 @@ def _trace(
     return compiled
 
 
-def _weak(function: Callable) -> weakref.ref:
+def _weak(function: Callable) -> tuple[weakref.ref, ...]:
+    """References to a function, or to the object and the function of a bound method (`WeakMethod` would complain when
+    it is itself collected)."""
+    parts = (function.__self__, function.__func__) if inspect.ismethod(function) else (function,)
     try:
-        reference = weakref.WeakMethod(function) if inspect.ismethod(function) else weakref.ref(function)
-        hash(reference)
+        references = tuple(map(weakref.ref, parts))
+        hash(references)
     except TypeError:
         advice = "Wrap it in a function: lambda outputs: target(outputs)."
         raise refuse("target", "must be hashable and weakly referable as a function", function, advice) from None
-    return reference
+    return references
+
+
+def _strong(references: tuple[weakref.ref, ...]) -> Callable:
+    parts = [reference() for reference in references]
+    return types.MethodType(parts[1], parts[0]) if len(parts) == 2 else parts[0]
 
 
 def _is_dead(part: Any) -> bool:
-    return isinstance(part, weakref.ref) and part() is None
+    return any(isinstance(one, weakref.ref) and one() is None for one in (part if isinstance(part, tuple) else (part,)))
 
 
 def _signature(args: Any) -> str:

@@ -104,7 +104,8 @@ class Method:
         return all(_same(getattr(self, part.name), getattr(other, part.name)) for part in dataclasses.fields(self))
 
     def __hash__(self) -> int:
-        return hash((type(self), *(_brief(getattr(self, part.name)) for part in dataclasses.fields(self))))
+        settings = (getattr(self, part.name) for part in dataclasses.fields(self))
+        return hash((type(self), *(part for part in settings if isinstance(part, str | int | float | None))))
 
     def __repr__(self) -> str:
         changed = [
@@ -116,7 +117,11 @@ class Method:
 
 
 def _restored(value: Any) -> Any:
-    return keras.saving.deserialize_keras_object(value) if isinstance(value, dict) and "class_name" in value else value
+    if isinstance(value, dict) and "class_name" in value:
+        return keras.saving.deserialize_keras_object(value)
+    if isinstance(value, dict):
+        return {name: _restored(part) for name, part in value.items()}
+    return [_restored(part) for part in value] if isinstance(value, list) else value
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -1,0 +1,83 @@
+"""Attributions: samples picked, numbers stored and read again."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_arch.explain import Attribution, GradCAM, IntegratedGradients
+
+L = keras.layers
+
+
+@pytest.fixture(scope="module")
+def attribution():
+    keras.utils.set_random_seed(0)
+    a, b = keras.Input((4,), name="a"), keras.Input((2,), name="b")
+    y = L.Dense(3, activation="tanh")(L.Concatenate()([a, b]))
+    model = keras.Model({"a": a, "b": b}, (L.Dense(3)(y), L.Dense(1)(y)))
+    x = {"a": np.random.default_rng(0).normal(size=(5, 4)), "b": np.ones((5, 2))}
+    return IntegratedGradients(baseline={"a": np.arange(4.0), "b": 0.0}).explain(model, x, {0: [0, 1, 2, 0, 1], 1: 0})
+
+
+def leaves(attribution):
+    parts = {name: value for name, value in vars(attribution).items() if name not in ("method", "layer")}
+    return [leaf for leaf in keras.tree.flatten(parts) if isinstance(leaf, np.ndarray)]
+
+
+@pytest.mark.parametrize("key", [slice(1, 3), np.array([4, 0]), np.arange(5) > 2])
+def test_samples_are_picked_from_every_part(attribution, key):
+    part = attribution[key]
+    assert len(part) == len(np.arange(5)[key])
+    for got, whole in zip(leaves(part), leaves(attribution), strict=True):
+        np.testing.assert_array_equal(got, whole[key])
+    assert part.method == attribution.method
+
+
+def test_an_int_keeps_the_batch_axis_and_iteration_ends(attribution):
+    assert attribution[-1].values["a"].shape == (1, 4)
+    np.testing.assert_array_equal(attribution[-1].scores, attribution.scores[4:])
+    assert [len(one) for one in attribution] == [1] * 5
+    with pytest.raises(IndexError, match="sample 5 is out of range: there are 5"):
+        attribution[5]
+
+
+def test_the_error_is_relative_to_the_change_of_the_score(attribution):
+    change = np.abs(attribution.scores - attribution.baseline_scores)
+    np.testing.assert_allclose(attribution.completeness_error, np.abs(attribution.convergence_delta) / change)
+
+
+def test_a_stored_attribution_is_read_without_pickle(attribution, tmp_path):
+    attribution.save(tmp_path / "a.npz")
+    again = Attribution.load(tmp_path / "a.npz")
+    assert again.method == attribution.method
+    assert again.layer is None
+    keras.tree.assert_same_structure(again.values, attribution.values)
+    assert isinstance(again.predictions, tuple)
+    for got, want in zip(leaves(again), leaves(attribution), strict=True):
+        np.testing.assert_array_equal(got, want)
+        assert got.dtype == want.dtype
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:
+        assert all(stored[name].dtype != object for name in stored)
+
+
+def test_what_is_not_an_attribution_is_refused(attribution, tmp_path):
+    np.savez(tmp_path / "other.npz", x=np.ones(2))
+    with pytest.raises(ValueError, match=r"path must be a file of Attribution.save"):
+        Attribution.load(tmp_path / "other.npz")
+    with pytest.raises(ValueError, match=r"path must end in .npz, .png, .pdf or .svg; received path='a.h5'"):
+        attribution.save("a.h5")
+
+
+def test_plot_and_png_show_the_samples(tmp_path):
+    model = keras.Sequential([keras.Input((8, 8, 1)), L.Conv2D(2, 3), L.Flatten(), L.Dense(2)])
+    got = GradCAM().explain(model, np.random.default_rng(0).normal(size=(3, 8, 8, 1)))
+    assert len([ax for ax in got.plot(max_samples=2).axes if ax.images]) == 4
+    got.save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_printed_attribution_is_short(attribution):
+    text = repr(attribution)
+    assert text.startswith("Attribution(IntegratedGradients(baseline={'a': array")
+    assert "5 samples, values (5, 4), (5, 2), completeness error" in text
+    assert len(text) < 200
