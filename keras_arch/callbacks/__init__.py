@@ -2,5 +2,6 @@
 
 from keras_arch.callbacks.explanations import Explanations
 from keras_arch.callbacks.pruning import Pruning
+from keras_arch.callbacks.quantization_aware_training import QuantizationAwareTraining
 
-__all__ = ["Explanations", "Pruning"]
+__all__ = ["Explanations", "Pruning", "QuantizationAwareTraining"]

@@ -1,17 +1,30 @@
 """Making models smaller: pruning and quantization, and reports of what it did."""
 
-from keras_arch.compression import pruning
+from keras_arch.compression import pruning, quantization
 from keras_arch.compression.pruning.pruner import Pruner, prune
+from keras_arch.compression.quantization.calibrate import calibrate
+from keras_arch.compression.quantization.export import export_litert
+from keras_arch.compression.quantization.quantize import quantize
+from keras_arch.compression.quantization.scheme import PerChannel, PerTensor, Scheme
+from keras_arch.compression.quantization_report import QuantizationReport
 from keras_arch.compression.report import LayerSparsity, SparsityReport, sparsity_report
 from keras_arch.compression.schedule import ConstantSchedule, PolynomialSchedule
 
 __all__ = [
     "ConstantSchedule",
     "LayerSparsity",
+    "PerChannel",
+    "PerTensor",
     "PolynomialSchedule",
     "Pruner",
+    "QuantizationReport",
+    "Scheme",
     "SparsityReport",
+    "calibrate",
+    "export_litert",
     "prune",
     "pruning",
+    "quantization",
+    "quantize",
     "sparsity_report",
 ]
