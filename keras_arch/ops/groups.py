@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import keras
 from keras import ops
 
 from keras_arch.core import check
@@ -76,7 +77,7 @@ def group_size(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 
 
 def group_norms(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Euclidean norm of each group, in float32, with gradient zero at a group that is all zero.
+    """Euclidean norm of each group, in float32 at least, with gradient zero at a group that is all zero.
 
     n[g] = sqrt(Σ x[j]² over j in g);  dn[g]/dx[j] = x[j] / n[g], and 0 where n[g] = 0.
 
@@ -84,12 +85,12 @@ def group_norms(x: Tensor, axes: tuple[int, ...]) -> Tensor:
         x: weight of any float precision and rank.
         axes: axes that enumerate the groups, as `group_axes` returns them.
     Returns:
-        float32 tensor of the sizes along `axes`.
+        float32 tensor (float64 for float64) of the sizes along `axes`.
 
     >>> group_norms(np.array([[3.0, 0.0], [4.0, 0.0]]), axes=(1,)).numpy().tolist()
     [5.0, 0.0]
     """
-    x = ops.cast(x, "float32")  # a float16 square overflows from 256 on
+    x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))  # a float16 square overflows from 256 on
     others = tuple(axis for axis in range(len(x.shape)) if axis not in axes)
     squares = ops.sum(ops.square(x), axis=others) if others else ops.square(x)
     positive = squares > 0

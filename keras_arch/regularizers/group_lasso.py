@@ -32,7 +32,7 @@ class GroupLasso(keras.Regularizer):
     Raises:
         ValueError: for a negative strength or unknown groups; at the call, if the weight has no such axis.
     Returns (call):
-        float32 scalar; norms are computed in float32 for weights of any precision.
+        float32 scalar, also for half precision weights, whose norms are computed in float32.
     Source: Yuan and Lin 2006, doi:10.1111/j.1467-9868.2005.00532.x, for the root of the group size; Wen et al. 2016,
     arXiv:1608.03665, for filters and channels (their penalty has no such root).
 

@@ -302,7 +302,7 @@ def test_regularizers_constraints_and_initializers_reach_their_weights():
         norm_beta_initializer=keras.initializers.Constant(4.0),
     )
     keras.layers.RNN(cell)(np.ones((1, 2, 3), "float32"))
-    assert [float(loss) for loss in cell.losses] == [24.0, 160.0, 200.0]
+    assert [float(numpy(loss)) for loss in cell.losses] == [24.0, 160.0, 200.0]
     np.testing.assert_array_equal(numpy(cell.bias), [0, 0, 1, 1, 0, 0, 0, 0])
     assert all(w.constraint is not None for w in (cell.kernel, cell.recurrent_kernel, cell.bias))
     for norm, size in ((cell.kernel_norm, 8), (cell.recurrent_norm, 8), (cell.state_norm, 2)):
