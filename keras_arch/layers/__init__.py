@@ -3,5 +3,6 @@
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_arch.layers.positional.sinusoidal_position_encoding import SinusoidalPositionEncoding
 from keras_arch.layers.recurrent.layer_norm_lstm_cell import LayerNormLSTMCell
+from keras_arch.layers.transformer.transformer_encoder_block import TransformerEncoderBlock
 
-__all__ = ["LayerNormLSTMCell", "MultiHeadAttention", "SinusoidalPositionEncoding"]
+__all__ = ["LayerNormLSTMCell", "MultiHeadAttention", "SinusoidalPositionEncoding", "TransformerEncoderBlock"]

@@ -223,14 +223,14 @@ def fused_attention(
     Args:
         query: (B, T, N, H).
         key: (B, S, N, H).
-        value: (B, S, N, V).
+        value: (B, S, N, H).
         mask: None, or bool tensor of rank 4 that broadcasts to (B, N, T, S).
         bias: None, or float tensor of rank 4 that broadcasts to (B, N, T, S).
         scale: 1 / sqrt(H) if None.
         causal: whether later keys are hidden by the kernel itself; only for S == T and without mask or bias.
         flash: None lets the backend choose, True insists on flash attention, False forbids it.
     Returns:
-        (B, T, N, V).
+        (B, T, N, H).
 
     >>> x = np.ones((1, 3, 2, 4), "float32")
     >>> fused_attention(x, x, x).shape

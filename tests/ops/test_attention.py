@@ -83,6 +83,8 @@ def test_attention_equals_the_loop_on_both_paths(heads, rng, fused, masked, bias
     bias = rng.standard_normal((1, 2, 3, 5)).astype("float32") if biased else None
     if masked:
         mask[0, :, 1] = False
+    if fused:
+        heads[2] = heads[2][..., :4]  # JAX's kernel has one size for keys and values
     expected, expected_weights = attention_loop(*heads, mask=mask, bias=bias)
     if fused:
         got = fused_attention(*map(ops.convert_to_tensor, heads), mask, bias)

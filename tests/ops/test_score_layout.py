@@ -47,7 +47,7 @@ def test_masks_line_up_with_scores_of_the_middle_axis(rng):
 
 def test_rows_go_back_to_the_layout_of_the_output(rng):
     layout = ScoreLayout(5, (1,))
-    per_query = rng.random((2, 4, 6, 3, 1))  # (B, X, N, T, 1)
+    per_query = rng.random((2, 4, 6, 3, 1)).astype("float32")  # (B, X, N, T, 1)
     np.testing.assert_array_equal(
         ops.convert_to_numpy(layout.rows(per_query))[..., 0], per_query[..., 0].transpose(0, 3, 1, 2)
     )

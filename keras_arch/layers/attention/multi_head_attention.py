@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_arch.core.masking import with_mask, without_mask
 from keras_arch.core.registration import register
 from keras_arch.ops.attention import (
     SEQUENCES,
@@ -169,11 +170,14 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             extras["attention_bias"] = _fit("attention_bias", attention_bias, scores_shape, layout)
 
         gate_projection, _ = keras_parts(self)
-        query = _without_mask(query, query_mask)
+        # The projections would warn that they lose a mask; the caller's tensors keep theirs.
+        query = query if query_mask is None else without_mask(query)
+        value = value if value_mask is None else without_mask(value)
+        key = key if key_mask is None and value_mask is None else without_mask(key)
         heads, scores = self._compute_attention(
             self.query_dense(query),  # (B, T, N, H)
-            self.key_dense(_without_mask(key, key_mask, value_mask)),  # (B, S, N, H)
-            self.value_dense(_without_mask(value, value_mask)),  # (B, S, N, V)
+            self.key_dense(key),  # (B, S, N, H)
+            self.value_dense(value),  # (B, S, N, V)
             mask,
             training,
             return_attention_scores,
@@ -183,7 +187,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             heads = heads * gate_projection(query)
         output = self.output_dense(heads)
         if query_mask is not None:
-            output = _with_mask(output, query_mask)
+            output = with_mask(output, query_mask)
         return (output, scores) if return_attention_scores else output
 
     def _compute_attention(
@@ -215,6 +219,7 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         mask = None if attention_mask is None else layout.attention_mask(ops.cast(attention_mask, "bool"))
         drops = bool(training) and self.dropout > 0
         fused = has_fused_attention() and layout == SEQUENCES and not drops and not return_attention_scores
+        fused = fused and self.value_dim == self.key_dim  # JAX's kernel has one size for both
         flash = self.flash_attention
         if flash and not has_fused_attention():
             raise ValueError(
@@ -313,16 +318,3 @@ def _both(mask: Any, other: Any) -> Any:
     if mask is None or other is None:
         return other if mask is None else mask
     return ops.logical_and(mask, other)
-
-
-def _without_mask(tensor: Any, *masks: Any) -> Any:
-    """The same values in a tensor of its own, which carries no mask: the projections would warn that they lose it."""
-    if all(mask is None for mask in masks):
-        return tensor
-    return ops.squeeze(ops.expand_dims(tensor, 0), 0)
-
-
-def _with_mask(tensor: Any, mask: Any) -> Any:
-    """The tensor, carrying a mask on to the next layer. Lambda is the public way to attach one."""
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    return keras.layers.Lambda(lambda x: x, mask=mask, dtype=dtype, name="attach_mask")(tensor)
