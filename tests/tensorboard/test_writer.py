@@ -82,8 +82,9 @@ def test_a_tag_keeps_its_names_unit_and_kind(tmp_path, picture):
             (["a", "c"], "", r"received tag='sparsity' with names=\['a', 'c'\] after names=\['a', 'b'\]"),
             (["a", "b"], "dB", "with unit='dB' after unit=''.*Choose another tag"),
         ):
-            with pytest.raises(ValueError, match=message):
-                other.vector("sparsity", [1, 2], names, 1, unit=unit)
+            for either in (writer, other):
+                with pytest.raises(ValueError, match=message):
+                    either.vector("sparsity", [1, 2], names, 1, unit=unit)
         with pytest.raises(ValueError, match="with data for 'scalars' after data for 'keras_arch'"):
             other.scalar("sparsity", 1, 1)
         with pytest.raises(ValueError, match="data for 'keras_arch_images' after"):
