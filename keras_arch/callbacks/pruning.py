@@ -76,6 +76,7 @@ class Pruning(keras.callbacks.Callback):
         self._guard: GuardedStep | None = None
         self._writer: Any = None
         self._count: int | None = None
+        self._ahead = 1
 
     def report(self) -> SparsityReport:
         """Measure what is pruned now.
@@ -89,35 +90,23 @@ class Pruning(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Check the arguments against the model and take the place of its training step."""
-        self._pruner = Pruner(self.model, self.schedule, self.criterion, self.pattern, self.scope, self.targets)
         self._close()
+        self._count = None
+        # TensorFlow builds a subclassed model in its first step.
+        self._pruner = self._make_pruner() if self.model.built else None
+        self._guard = GuardedStep(self.model, self._pruner, self._begin_late)
         if self.log_dir is not None:
             from keras_arch.tensorboard.writer import EventWriter
 
             self._writer = EventWriter(self.log_dir)
-        self._guard = GuardedStep(self.model, self._pruner)
-        # A compiled step can't read variables on JAX: only there are masks early when several steps are one execution.
-        skips = innermost(self.model.optimizer) is not self.model.optimizer
-        if keras.backend.backend() != "jax" and (skips or self.model.steps_per_execution > 1):
-            self._pruner.foreseeing()
-        # Masks wait for the first batch: other callbacks may load weights when training begins.
-        self._count = None
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         """Bring the masks to where the schedule wants them after the steps that begin now."""
-        model = self._guard.model  # self.model would copy JAX's state back at every batch
-        ahead = model.steps_per_execution
+        self._ahead = self._guard.model.steps_per_execution  # self.model would copy JAX's state back at every batch
         if self.params.get("steps"):
-            ahead = max(1, min(ahead, self.params["steps"] - batch))
-        # Counting here is an upper bound: the optimizer skips steps whose gradients are not finite.
-        if self._count is None or self._pruner.due(self._steps(self._count + ahead)):
-            self._count = _batches(self.model.optimizer)
-            until = self._steps(self._count + ahead)
-            if self._pruner.deadlines is None:
-                self._pruner.update(until)
-            else:
-                self._pruner.foresee(self._steps(self._count), until)
-        self._count += ahead
+            self._ahead = max(1, min(self._ahead, self.params["steps"] - batch))
+        if self._pruner is not None:
+            self._update()
         self._guard.arm()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -137,8 +126,34 @@ class Pruning(keras.callbacks.Callback):
     def on_train_end(self, logs: dict | None = None) -> None:
         """Give the model its training step back."""
         self._guard.remove()
-        self._pruner.settle()
+        if self._pruner is not None:
+            self._pruner.settle()
         self._close()
+
+    def _make_pruner(self) -> Pruner:
+        model = self.model
+        pruner = Pruner(model, self.schedule, self.criterion, self.pattern, self.scope, self.targets)
+        # A compiled step can't read variables on JAX: only there are masks early when several steps are one execution.
+        skips = innermost(model.optimizer) is not model.optimizer
+        if keras.backend.backend() != "jax" and (skips or model.steps_per_execution > 1):
+            pruner.foreseeing()
+        return pruner
+
+    def _begin_late(self) -> Pruner:
+        self._pruner = self._make_pruner()
+        self._update()
+        return self._pruner
+
+    def _update(self) -> None:
+        # Counting here is an upper bound: the optimizer skips steps whose gradients are not finite.
+        if self._count is None or self._pruner.due(self._steps(self._count + self._ahead)):
+            self._count = _batches(self.model.optimizer)
+            until = self._steps(self._count + self._ahead)
+            if self._pruner.deadlines is None:
+                self._pruner.update(until)
+            else:
+                self._pruner.foresee(self._steps(self._count), until)
+        self._count += self._ahead
 
     def _steps(self, batches: int) -> int:
         return batches // (innermost(self._guard.model.optimizer).gradient_accumulation_steps or 1)

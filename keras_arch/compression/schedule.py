@@ -2,17 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from keras_arch.core import check
 from keras_arch.core.registration import register
+from keras_arch.core.value import Value
 
 Schedule = Callable[[int], tuple[Any, Any]]
 
 
 @register
 @dataclasses.dataclass(frozen=True)
-class PolynomialSchedule:
+class PolynomialSchedule(Value):
     """Sparsity that grows from an initial to a final value, fast at first and slowly at the end.
 
     s(t) = s_f + (s_i − s_f) · (1 − (t − b) / (e − b)) ** power
@@ -70,19 +71,10 @@ class PolynomialSchedule:
         left = 1 - (last - self.begin_step) / length if length else 0.0
         return step == last, self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * left**self.power
 
-    def get_config(self) -> dict[str, Any]:
-        """The arguments, by name."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the schedule from `get_config`."""
-        return cls(**config)
-
 
 @register
 @dataclasses.dataclass(frozen=True)
-class ConstantSchedule:
+class ConstantSchedule(Value):
     """One sparsity from one step on.
 
     Args:
@@ -114,15 +106,6 @@ class ConstantSchedule:
         if since < 0:
             return False, 0.0
         return since == 0 or (self.every is not None and since % self.every == 0), self.sparsity
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments, by name."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the schedule from `get_config`."""
-        return cls(**config)
 
 
 def sparsity_due(schedule: Schedule, step: int) -> float | None:

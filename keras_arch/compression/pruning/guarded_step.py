@@ -1,5 +1,6 @@
 """The compiled training step of a model, held sparse for the time of one fit."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,7 +18,8 @@ class GuardedStep:
 
     Args:
         model: a compiled model, inside `fit`.
-        pruner: holds the zeros.
+        pruner: holds the zeros; None for a model that is not built yet.
+        make_pruner: makes the pruner then, called when the first step has its data and the model is built from it.
 
     >>> from keras_arch.compression.pruning.guarded_step import GuardedStep
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
@@ -31,13 +33,15 @@ class GuardedStep:
     False
     """
 
-    def __init__(self, model: keras.Model, pruner: Pruner) -> None:
+    def __init__(
+        self, model: keras.Model, pruner: Pruner | None, make_pruner: Callable[[], Pruner] | None = None
+    ) -> None:
         self.model = model
         self.pruner = pruner
-        # A step that was traced before holds nothing: trace it anew.
-        model.make_train_function(force=True)
-        self.step = model.train_function
+        self.make_pruner = make_pruner
+        self.step = _fresh_step(model)
         self._armed = False
+        self._checked: Any = None
 
     def arm(self) -> None:
         """Announce the next training step, and take the place of the training step if somebody rebuilt it."""
@@ -46,7 +50,8 @@ class GuardedStep:
         while known is not self and isinstance(known, GuardedStep):
             known = known.step
         if known is not self:
-            self.step = self.model.train_function
+            outer = self.model.train_function
+            self.step = outer if isinstance(outer, GuardedStep) else _fresh_step(self.model)
             self.model.train_function = self
 
     def remove(self) -> None:
@@ -59,15 +64,40 @@ class GuardedStep:
             self.remove()
             return self.model.train_function(*data)
         self._armed = False
-        fresh = self.step is not self._traced
+        if self.pruner is None:
+            _build(self.model, data[-1])
+            self.pruner = self.make_pruner()
         with self.pruner.hold() as steps:
             result = self.step(*data)
-        if fresh and not steps.seen:
+        if self.step is not self._checked and not steps.seen:
             raise RuntimeError(
                 "pruning holds zeros in the optimizer that the model was compiled with, and train_step never called "
                 "it. Compile with the optimizer that train_step uses, or use compression.Pruner in a loop of your own."
             )
-        self._traced = self.step
+        self._checked = self.step
         return result
 
-    _traced: Any = None
+
+def _build(model: keras.Model, batches: Any) -> None:
+    """Build a model from the description of the batches that TensorFlow's iterator carries, without taking one."""
+    spec = batches.element_spec
+    inputs = spec[0] if isinstance(spec, tuple | list) else spec
+    model(keras.tree.map_structure(lambda tensor: keras.KerasTensor(tuple(tensor.shape), tensor.dtype.name), inputs))
+
+
+def _fresh_step(model: keras.Model) -> Callable[..., Any]:
+    """A training step of the model that is sure to be traced anew, while zeros are held.
+
+    JAX keeps traces by equality of the function, and `model.train_step` equals itself after `force=True`. So a new
+    function stands in for it while the training step is built, and only then.
+    """
+    own, train_step = vars(model).get("train_step"), model.train_step
+    vars(model)["train_step"] = lambda *data: train_step(*data)
+    try:
+        model.make_train_function(force=True)
+    finally:
+        if own is None:
+            del vars(model)["train_step"]
+        else:
+            vars(model)["train_step"] = own
+    return model.train_function

@@ -1,16 +1,17 @@
 """The absolute value of a weight."""
 
 import dataclasses
-from typing import Any, Self
+from typing import Any
 
 from keras import ops
 
 from keras_arch.core.registration import register
+from keras_arch.core.value import Value
 
 
 @register
 @dataclasses.dataclass(frozen=True)
-class Magnitude:
+class Magnitude(Value):
     """A weight matters as much as it is far from zero.
 
     score = |w|
@@ -25,12 +26,3 @@ class Magnitude:
     def __call__(self, variable: Any) -> Any:
         """Scores of the shape of `variable`; the smallest are pruned."""
         return ops.abs(variable)
-
-    def get_config(self) -> dict[str, Any]:
-        """No arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the criterion from `get_config`."""
-        return cls(**config)

@@ -1,16 +1,16 @@
 """Every weight for itself."""
 
 import dataclasses
-from typing import Any, Self
 
 import numpy as np
 
 from keras_arch.core.registration import register
+from keras_arch.core.value import Value
 
 
 @register
 @dataclasses.dataclass(frozen=True)
-class Unstructured:
+class Unstructured(Value):
     """Every weight is pruned or kept by itself: the highest accuracy, smaller compressed files, no faster inference.
 
     A pattern answers two questions: which units are ranked (`units`), and which weights a pruned unit takes along
@@ -28,12 +28,3 @@ class Unstructured:
     def weights(self, units: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Mark the weights of the marked units, in the shape of the weight."""
         return units.reshape(shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """No arguments."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Build the pattern from `get_config`."""
-        return cls(**config)

@@ -1,0 +1,71 @@
+"""The report's numbers, counted by hand."""
+
+import gzip
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras_arch.compression import LayerSparsity, SparsityReport, prune, sparsity_report
+
+pytestmark = pytest.mark.backend
+
+
+def model():
+    return keras.Sequential(
+        [keras.Input((10,)), layers.Dense(20, name="body"), layers.BatchNormalization(), layers.Dense(5, name="head")]
+    )
+
+
+def test_rows_and_totals():
+    network = model()
+    prune(network, 0.25, targets=["body"])
+    report = sparsity_report(network)
+    assert report.layers == (
+        LayerSparsity("body", "kernel", (10, 20), 200, 50),
+        LayerSparsity("head", "kernel", (20, 5), 100, 0),
+    )
+    assert (report.zeros, report.size, report.sparsity) == (50, 300, 50 / 300)
+    assert report.parameters == network.count_params() == 405
+    assert report.layers[0].sparsity == 0.25
+
+
+def test_bytes_are_those_of_the_weights_and_zeros_compress():
+    network = model()
+    dense = sparsity_report(network)
+    raw = b"".join(np.ascontiguousarray(weight).tobytes() for weight in network.get_weights())
+    assert dense.bytes_raw == len(raw) == 4 * 405
+    assert abs(dense.bytes_gzip - len(gzip.compress(raw, 6))) <= 64
+    assert prune(network, 0.8).bytes_gzip < 0.6 * dense.bytes_gzip
+
+
+def test_half_precision_weights_take_half_the_bytes():
+    network = keras.Sequential([keras.Input((10,)), layers.Dense(20, dtype="bfloat16")])
+    assert sparsity_report(network).bytes_raw == 2 * 220
+
+
+def test_the_table_is_aligned_and_the_dict_is_json():
+    report = SparsityReport((LayerSparsity("a/long/path", "kernel", (10, 200), 2000, 1600),), 2010, 8040, 1234)
+    assert str(report).splitlines() == [
+        "layer        weight  shape       size  zeros  sparsity",
+        "a/long/path  kernel  (10, 200)  2,000  1,600    80.0 %",
+        "total                           2,000  1,600    80.0 %",
+        "2,010 parameters, 8,040 bytes, 1,234 bytes gzipped",
+    ]
+    read = json.loads(json.dumps(report.to_dict()))
+    assert read["layers"][0] == {
+        "path": "a/long/path",
+        "weight": "kernel",
+        "shape": [10, 200],
+        "size": 2000,
+        "zeros": 1600,
+        "sparsity": 0.8,
+    }
+    assert (read["sparsity"], read["bytes_gzip"]) == (0.8, 1234)
+
+
+def test_a_report_is_frozen():
+    with pytest.raises(AttributeError):
+        sparsity_report(model()).parameters = 3

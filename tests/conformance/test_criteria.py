@@ -1,0 +1,62 @@
+"""Every public criterion and pattern: found by the namespace, tried on every kind of weight."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_arch.compression import prune
+from keras_arch.compression.pruning import criteria, patterns
+from keras_arch.core.identifiers import identifiers, snake_case
+
+pytestmark = pytest.mark.backend
+# A new criterion or pattern needs a line here: the arguments to try it with.
+CRITERIA = {"Magnitude": [{}]}
+PATTERNS = {"Unstructured": [{}]}
+SHAPES = [(3, 3, 4, 8), (16, 8), (2, 3, 8)]
+
+
+def test_every_public_name_has_a_case():
+    assert sorted(CRITERIA) == sorted(criteria.__all__)
+    assert sorted(PATTERNS) == sorted(patterns.__all__)
+
+
+def cases(room, table):
+    return [pytest.param(getattr(room, name)(**s), id=f"{name}-{s}") for name, tried in table.items() for s in tried]
+
+
+@pytest.mark.parametrize("criterion", cases(criteria, CRITERIA))
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_scores_have_the_shape_of_the_weight_and_can_be_ranked(criterion, shape, dtype, rng):
+    weight = keras.Variable(rng.normal(size=shape), dtype=dtype)
+    scores = ops.convert_to_numpy(ops.cast(criterion(weight), "float32"))
+    assert scores.shape == shape
+    assert not np.isnan(scores).any()
+
+
+@pytest.mark.parametrize("pattern", cases(patterns, PATTERNS))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_marked_units_are_whole_weights(pattern, shape, rng):
+    units = pattern.units(rng.random(size=shape))
+    assert not pattern.weights(np.zeros(units.shape, bool), shape).any()
+    assert pattern.weights(np.ones(units.shape, bool), shape).all()
+    half = rng.integers(0, 2, size=units.shape).astype(bool)
+    marked = pattern.weights(half, shape)
+    assert (marked.shape, marked.dtype) == (shape, np.dtype(bool))
+    assert (marked ^ pattern.weights(~half, shape)).all()
+
+
+@pytest.mark.parametrize("value", cases(criteria, CRITERIA) + cases(patterns, PATTERNS))
+def test_values_survive_serialisation(value):
+    written = keras.saving.serialize_keras_object(value)
+    assert written["registered_name"] == f"keras_arch>{type(value).__name__}"
+    assert keras.saving.deserialize_keras_object(written) == value
+
+
+@pytest.mark.parametrize("criterion", sorted(set(map(snake_case, CRITERIA))))
+@pytest.mark.parametrize("pattern", sorted(set(map(snake_case, PATTERNS))))
+def test_string_ids_prune_a_model(criterion, pattern):
+    assert criterion in identifiers(criteria)
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
+    assert prune(model, 0.5, criterion=criterion, pattern=pattern).sparsity == 0.5
