@@ -1,6 +1,7 @@
 """The `keras-arch` command: argument parsing, exit codes, one line for each expected failure."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     screen = Screen()
+    # Its warnings are advice to programmers, such as on retracing; errors still show.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         return run_demo(options.out, epochs=options.epochs, seed=options.seed, screen=screen)
     except (DemoError, ImportError, OSError) as error:

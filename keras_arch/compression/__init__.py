@@ -5,6 +5,7 @@ from keras_arch.compression.pruning.pruner import Pruner, prune
 from keras_arch.compression.quantization.calibrate import calibrate
 from keras_arch.compression.quantization.export import export_litert
 from keras_arch.compression.quantization.quantize import quantize
+from keras_arch.compression.quantization.run import run_litert
 from keras_arch.compression.quantization.scheme import PerChannel, PerTensor, Scheme
 from keras_arch.compression.quantization_report import QuantizationReport
 from keras_arch.compression.report import LayerSparsity, SparsityReport, sparsity_report
@@ -26,5 +27,6 @@ __all__ = [
     "pruning",
     "quantization",
     "quantize",
+    "run_litert",
     "sparsity_report",
 ]

@@ -47,7 +47,7 @@ def run_demo(out: Path, *, epochs: int, seed: int, screen: Screen) -> int:
     _prepare(out)
     keras.utils.set_random_seed(seed)
     figures: dict[str, Any] = {"program": PROGRAM, "seed": seed, "epochs": epochs, "versions": environment()}
-    figures |= {"seconds": {}, "bytes": {}, "finished": [], "files": []}
+    figures |= {"seconds": {}, "bytes": {}, "sparsities": {}, "finished": [], "files": []}
     run = stages.Run(out, epochs, digits, figures, screen)
     for name, stage in stages.STAGES.items():
         try:

@@ -32,7 +32,9 @@ class Screen:
     def stage(self, title: str, epochs: int = 0) -> Iterator["Stage"]:
         """Show one stage while it runs; the stage's `note` stands behind it when it is done."""
         columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TextColumn("{task.fields[note]}"), console=self.console, transient=True) as progress:
+        note = TextColumn("{task.fields[note]}")
+        quiet = not self.console.is_terminal
+        with Progress(*columns, note, console=self.console, transient=True, disable=quiet) as progress:
             stage = Stage(progress, progress.add_task(title, total=epochs or None, note=""))
             yield stage
         seconds = progress.tasks[0].finished_time or progress.tasks[0].elapsed or 0.0

@@ -70,6 +70,11 @@ def steps_per_epoch(run: Run) -> int:
 def accuracy(run: Run, model: keras.Model) -> float:
     """Share of the test digits a model names right."""
     logits = model.predict(run.digits.x_test, batch_size=len(run.digits.x_test), verbose=0)
+    return share_right(run, logits)
+
+
+def share_right(run: Run, logits: np.ndarray) -> float:
+    """Share of the test digits whose largest logit is the right one."""
     return float(np.mean(np.argmax(logits, axis=-1) == run.digits.y_test))
 
 
@@ -98,6 +103,7 @@ def train_cnn(run: Run) -> None:
         run.figures["float_accuracy"] = accuracy(run, model)
         run.keep("cnn", model)
         export_float(run, model, "float")
+        run.figures["sparsities"]["float"] = compression.sparsity_report(model).sparsity
         stage.note = f"test accuracy {run.figures['float_accuracy']:.4f}"
 
 
@@ -131,7 +137,7 @@ def prune(run: Run) -> None:
         fit(run, model, epochs, 2e-3, [stage.callback(), pruning])
         report = pruning.report()
         run.figures["pruned_accuracy"] = accuracy(run, model)
-        run.figures["sparsity"] = report.sparsity
+        run.figures["sparsity"] = run.figures["sparsities"]["pruned"] = report.sparsity
         run.figures["pruning"] = report.to_dict()
         run.keep("pruned", model)
         export_float(run, model, "pruned")
@@ -151,9 +157,11 @@ def quantize(run: Run) -> None:
         run.keep("quantized", model)
         path = run.file("int8.tflite")
         report = compression.export_litert(model, path, samples=run.digits.x_test)
-        run.figures["int8_accuracy"] = litert_accuracy(run, report)
+        logits = compression.run_litert(path, run.digits.x_test)
+        run.figures["int8_accuracy"] = share_right(run, logits)
         run.figures["litert_gap_steps"] = report.gap_steps
         run.figures["quantization"] = report.to_dict()
+        run.figures["sparsities"]["int8"] = keep_zeros.report().sparsity
         run.figures["bytes"]["int8"] = file_bytes(path)
         stage.note = f"LiteRT test accuracy {run.figures['int8_accuracy']:.4f}, gap {report.gap_steps:.2f} steps"
 

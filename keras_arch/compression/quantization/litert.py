@@ -92,6 +92,13 @@ def _flat(structure: Any) -> list[Any]:
 
 
 def _interpreter(content: bytes) -> Any:
+    with _captured_output():  # the runtime announces its CPU delegate on the terminal
+        interpreter = _new_interpreter(content)
+        interpreter.allocate_tensors()
+    return interpreter
+
+
+def _new_interpreter(content: bytes) -> Any:
     if optional.available("ai_edge_litert"):
         return optional.require("ai_edge_litert.interpreter", extra="all", purpose="LiteRT").Interpreter(
             model_content=content
@@ -114,7 +121,6 @@ def examine(model: keras.Model, content: bytes, samples: list[np.ndarray], path:
         RuntimeError: if a kernel or an operation is in float that should be integer.
     """
     interpreter = _interpreter(content)
-    interpreter.allocate_tensors()
     kernels, float_ops = _inventory(interpreter)
     explained = tuple(FloatOperation(name, _reason(model, output)) for name, output in float_ops)
     _refuse_floats(model, kernels, explained)
@@ -132,6 +138,25 @@ def examine(model: keras.Model, content: bytes, samples: list[np.ndarray], path:
         latency_ms=latency,
         samples=len(samples[0]),
     )
+
+
+def inputs_of(content: bytes) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape, with batch 1, and dtype of each input of a LiteRT file's signature, by name."""
+    details = _interpreter(content).get_signature_runner().get_input_details()
+    return {name: ((1, *map(int, d["shape"][1:])), np.dtype(d["dtype"])) for name, d in details.items()}
+
+
+def run_file(content: bytes, samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs of a LiteRT file by name, computed one sample a call.
+
+    Args:
+        content: the file's bytes.
+        samples: arrays (N, ...) by input name, of the dtypes of `inputs_of`.
+    """
+    serve = _interpreter(content).get_signature_runner()
+    count = len(next(iter(samples.values())))
+    rows = [serve(**{name: array[i : i + 1] for name, array in samples.items()}) for i in range(count)]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 
 def _inner_weights(model: keras.Model) -> list[keras.Variable]:
