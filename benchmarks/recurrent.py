@@ -1,8 +1,8 @@
 """Time of `keras.layers.RNN` over our cells as a ratio of the same over `keras.layers.LSTMCell`.
 
 Both layers alternate in one process, each call compiled by tf.function; the ratio is the median of the ratios of
-neighbouring runs. One JSON line: for each cell and pass the ratio (1 is as fast as Keras) and both median times. 2 cores,
-under two minutes:
+neighbouring runs. One JSON line: for each cell and pass the ratio (1 is as fast as Keras) and both median times. Under
+two minutes on 2 cores:
 
     python benchmarks/recurrent.py
 """
