@@ -1,5 +1,6 @@
 """Which tensors of a model are rounded: rules about what layers do, no list of their classes."""
 
+import math
 from collections.abc import Callable, Collection
 
 import keras
@@ -10,6 +11,7 @@ from keras_arch.compression.quantization.graph import Graph
 from keras_arch.compression.quantization.layer import Placement, kernels_of
 
 PROBE_SIZE = 3
+PROBE_VALUES = 512
 
 
 def _softmax(x: np.ndarray) -> np.ndarray:
@@ -111,7 +113,9 @@ def without_activation(layer: keras.Layer) -> keras.Layer:
 
 
 def _small(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    return (1, *(PROBE_SIZE if size is None else size for size in shape[1:]))
+    """A shape to try: unknown sizes are small, and the batch is large enough for some hundred values."""
+    sizes = [PROBE_SIZE if size is None else size for size in shape[1:]]
+    return (max(1, PROBE_VALUES // max(1, math.prod(sizes))), *sizes)
 
 
 def _values(function: Callable, x: np.ndarray) -> np.ndarray | None:

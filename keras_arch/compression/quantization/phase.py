@@ -89,6 +89,11 @@ def set_phase(model: keras.Model, phase: str) -> None:
         phase: one of the four.
     Raises:
         ValueError: for an unprepared model, or if "frozen" would use a range that was never observed.
+
+    >>> q = ka.compression.quantize(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+    >>> set_phase(q, "quantize")
+    >>> phase_of(q)
+    'quantize'
     """
     check.one_of("phase", phase, PHASES)
     layers = prepared_layers(model)

@@ -1,0 +1,31 @@
+"""The running range against its closed form."""
+
+import numpy as np
+import pytest
+
+from keras_arch.compression.quantization.observers import MovingAverage
+
+pytestmark = pytest.mark.backend
+
+
+def test_the_average_equals_its_recurrence(rng):
+    ends = rng.uniform(0.5, 2, (30, 2))
+    expected = got = (0.0, 0.0)
+    for t, (low, high) in enumerate(ends):
+        got = MovingAverage(0.6).merge(*got, -low, high, t)
+        decay = min(0.6, t / (t + 9))
+        expected = tuple(decay * old + (1 - decay) * new for old, new in zip(expected, (-low, high), strict=True))
+    np.testing.assert_allclose([float(end) for end in got], expected, rtol=1e-5)
+
+
+def test_a_constant_range_is_kept():
+    low, high = 0.0, 0.0
+    for t in range(5):
+        low, high = MovingAverage().merge(low, high, -1.5, 2.5, t)
+    np.testing.assert_allclose([float(low), float(high)], [-1.5, 2.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [1.0, -0.1, float("nan"), "fast"])
+def test_a_decay_outside_its_interval_is_refused(decay):
+    with pytest.raises(ValueError, match="decay must be a number in"):
+        MovingAverage(decay)
