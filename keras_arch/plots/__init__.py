@@ -2,5 +2,6 @@
 
 from keras_arch.plots.gallery import gallery
 from keras_arch.plots.overlay import overlay
+from keras_arch.plots.sparsity import sparsity
 
-__all__ = ["gallery", "overlay"]
+__all__ = ["gallery", "overlay", "sparsity"]

@@ -141,6 +141,7 @@ def prune(run: Run) -> None:
         run.figures["pruning"] = report.to_dict()
         run.keep("pruned", model)
         export_float(run, model, "pruned")
+        plots.sparsity(report).figure.savefig(run.file("sparsity.png"), dpi=120)
         stage.note = f"test accuracy {run.figures['pruned_accuracy']:.4f}, sparsity {report.sparsity:.4f}"
 
 
