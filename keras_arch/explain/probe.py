@@ -132,7 +132,9 @@ class Probe:
         samples, size = _samples(trees), self._size(trees)
         values = [part.value for part in selections if part.kind in ("index", "weights")]
         for first in range(0, samples, size):
-            rows = np.minimum(np.arange(first, first + size), samples - 1)
+            rows: Any = slice(first, first + size)
+            if rows.stop > samples:
+                rows = np.minimum(np.arange(first, first + size), samples - 1)
             chunk = keras.tree.map_structure(lambda leaf, rows=rows: engine.tensor(leaf[rows]), [values, *trees])
             yield slice(first, min(first + size, samples)), chunk
 

@@ -1,0 +1,96 @@
+"""Cost of explaining MobileNetV2 (random weights, 224 pixels, batch 8) over the plain compiled passes it needs.
+
+Grad-CAM against one forward pass, goal 1.10; integrated gradients of n steps against n forward and backward passes,
+goal 1.05 at 50 steps (its two extra forward passes weigh more at fewer). Ours and the floor alternate in one process;
+the ratios are medians over neighbouring runs, by the clock and by processor time, which other work on the machine
+disturbs less. One JSON line a case, with the seconds of the first call. Under two minutes on 2 quiet cores:
+
+    python benchmarks/explain.py
+    python benchmarks/explain.py --size 96 --rounds 3      # a quick look
+    python benchmarks/explain.py --steps 50
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_arch.explain import GradCAM, IntegratedGradients
+
+
+def seconds(run):
+    """(wall, processor) seconds of one run."""
+    wall, processor = time.perf_counter(), time.process_time()
+    run()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def paired(ours, floor, rounds):
+    """Medians over neighbouring runs, the order changing each time."""
+    pairs = []
+    for turn in range(rounds):
+        runs = (ours, floor) if turn % 2 else (floor, ours)
+        times = dict(zip(runs, map(seconds, runs), strict=True))
+        pairs.append((*times[ours], *times[floor]))
+    return {
+        "ratio": statistics.median(pair[0] / pair[2] for pair in pairs),
+        "processor_ratio": statistics.median(pair[1] / pair[3] for pair in pairs),
+        "seconds": statistics.median(pair[0] for pair in pairs),
+        "floor_seconds": statistics.median(pair[2] for pair in pairs),
+    }
+
+
+def main():
+    """Print one JSON line a case."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--size", type=int, default=224, help="pixels per side")
+    options.add_argument("--batch", type=int, default=8, help="images")
+    options.add_argument("--steps", type=int, default=16, help="steps of integrated gradients")
+    options.add_argument("--rounds", type=int, default=15, help="pairs of runs of Grad-CAM")
+    given = options.parse_args()
+
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(given.size, given.size, 3))
+    x = np.random.default_rng(0).normal(size=(given.batch, given.size, given.size, 3)).astype("float32")
+    classes = np.arange(given.batch)
+
+    @tf.function
+    def forward(images):
+        return model(images, training=False)
+
+    @tf.function
+    def forward_and_backward(images):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            score = tf.reduce_sum(tf.gather(model(images, training=False), classes, batch_dims=1))
+        return tape.gradient(score, images)
+
+    def passes():
+        images = tf.constant(x)
+        for _ in range(given.steps):
+            gradient = forward_and_backward(images)
+        return gradient.numpy()
+
+    grad_cam, integrated = GradCAM(), IntegratedGradients(steps=given.steps)
+    cases = (
+        ("grad_cam", lambda: grad_cam.explain(model, x, classes), lambda: forward(tf.constant(x)).numpy(), 1.10),
+        (f"integrated_gradients_{given.steps}", lambda: integrated.explain(model, x, classes), passes, 1.05),
+    )
+    for name, ours, floor, goal in cases:
+        first, _ = seconds(ours)
+        floor()
+        rounds = given.rounds if name == "grad_cam" else max(3, given.rounds // 5)
+        line = {"case": name, "goal": goal, **paired(ours, floor, rounds), "first_call": first}
+        rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
+        print(json.dumps({**rounded, "size": given.size, "batch": given.batch}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
