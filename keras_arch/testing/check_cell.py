@@ -12,8 +12,6 @@ from keras_arch.testing.layer.check import LayerCheckError, LayerReport, refuse_
 from keras_arch.testing.layer.construction import CONSTRUCTION
 from keras_arch.testing.layer.subject import Case
 
-CHECK_NAMES = tuple(one.name for one in (*CHECKS, *CELLS))
-
 
 def check_cell(
     cell_cls: type[keras.Layer],

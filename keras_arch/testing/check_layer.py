@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_arch.core.check import refuse
+from keras_arch.testing.layer.cells import CELLS
 from keras_arch.testing.layer.check import LayerCheckError, LayerReport, refuse_unknown, run_checks
 from keras_arch.testing.layer.construction import CONSTRUCTION, built_at_init, revived_layer_agrees
 from keras_arch.testing.layer.exports import EXPORTS
@@ -33,6 +34,7 @@ CHECKS = (
     *FILES,
     *EXPORTS,
 )
+CHECK_NAMES = tuple(one.name for one in (*CHECKS, *CELLS))
 EXPECTATIONS = (
     "built_at_init",
     "losses",
@@ -107,8 +109,8 @@ def check_layer(
     '  passed    can_be_called'
     """
     skip, tolerances = skip or {}, tolerances or {}
-    refuse_unknown("skip", skip, CHECKS)
-    refuse_unknown("tolerances", tolerances, CHECKS)
+    refuse_unknown("skip", skip, (*CHECKS, *CELLS))
+    refuse_unknown("tolerances", tolerances, (*CHECKS, *CELLS))
     case = Case(
         layer_cls,
         init_kwargs,

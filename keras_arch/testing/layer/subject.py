@@ -61,12 +61,15 @@ class Subject:
         case: what to test.
         directory: an existing folder for files.
         name: file name stem for what is saved.
+
+    `shared` keeps what one check computed for the next.
     """
 
     def __init__(self, case: Case, directory: pathlib.Path, name: str = "layer") -> None:
         self.case = case
         self.directory = directory
         self.name = name
+        self.shared = {}
 
     def arguments(self) -> dict[str, Any]:
         """Constructor arguments; made anew where the case gives a function for them."""
@@ -171,10 +174,11 @@ class Subject:
         """Whether training outputs depend on the state of a seed generator."""
         if not seed_states(self.reference):
             return False
+        usual = self.training_outputs
         with self.unchanged(self.reference):
             for variable in seed_states(self.reference):
                 variable.assign(value_of(variable) + 1)
-            return not equal(self.compute(self.reference, training=True), self.training_outputs)
+            return not equal(self.compute(self.reference, training=True), usual)
 
     def twin(self, dtype: str | None = None) -> keras.Layer:
         """A second layer with the weights and state of the reference."""
