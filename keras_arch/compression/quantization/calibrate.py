@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_arch.compression.quantization.graph import inputs_of
 from keras_arch.compression.quantization.phase import CALIBRATE, FROZEN, phase_of, set_phase
 from keras_arch.core import check
 
@@ -33,7 +34,7 @@ def calibrate(model: keras.Model, samples: Any, batch_size: int = 32) -> keras.M
     try:
         for start in range(0, count, batch_size):
             batch = [array[start : start + batch_size] for array in arrays]
-            model(keras.tree.pack_sequence_as(model.input, batch), training=False)
+            model(keras.tree.pack_sequence_as(inputs_of(model), batch), training=False)
         set_phase(model, FROZEN)
     except BaseException:
         set_phase(model, before)
@@ -56,10 +57,10 @@ def as_samples(model: keras.Model, samples: Any) -> tuple[list[np.ndarray], int]
     >>> arrays[0].dtype.name, count
     ('float32', 2)
     """
-    inputs = keras.tree.flatten(model.input)
+    inputs = keras.tree.flatten(inputs_of(model))
     single = len(inputs) == 1 and not isinstance(samples, dict)
     if isinstance(samples, dict):
-        names = list(model.input) if isinstance(model.input, dict) else [tensor.name for tensor in inputs]
+        names = list(inputs_of(model)) if isinstance(inputs_of(model), dict) else [tensor.name for tensor in inputs]
         if set(names) != set(samples):
             raise check.refuse("samples", f"must have the keys {names}", sorted(samples), "Name every input once.")
         samples = [samples[name] for name in names]
@@ -81,7 +82,8 @@ def as_samples(model: keras.Model, samples: Any) -> tuple[list[np.ndarray], int]
             )
         if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
             raise check.refuse("samples", "must be numbers", str(array.dtype), "Encode them as numbers first.")
-        arrays[i] = array.astype(tensor.dtype)
+        with np.errstate(over="ignore"):  # what overflows becomes infinite, and is refused as such
+            arrays[i] = array.astype(tensor.dtype)
         if not np.isfinite(arrays[i]).all():
             raise check.refuse("samples", "must be finite", "NaN or infinite values", "Clean the data first.")
     return arrays, counts.pop()

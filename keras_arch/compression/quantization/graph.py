@@ -73,6 +73,15 @@ def graph_of(model: keras.Model) -> Graph:
     return Graph(operations, calls, tuple(_references(config["output_layers"])))
 
 
+def inputs_of(model: keras.Model) -> Any:
+    """The symbolic inputs of a model, in the structure it is called with.
+
+    >>> inputs_of(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])).shape
+    (None, 2)
+    """
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+
 def _sequential_graph(model: keras.Sequential) -> Graph:
     if not model.built:
         raise ValueError(

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_arch.compression.quantization.graph import Graph, graph_of
+from keras_arch.compression.quantization import graph
 from keras_arch.compression.quantization.layer import QuantizedLayer
 from keras_arch.compression.quantization.measure import output_range
 from keras_arch.compression.quantization_report import FloatOperation, LiteRTFile, OutputGap
@@ -34,9 +34,12 @@ def convert(model: keras.Model) -> bytes:
         RuntimeError: if the converter fails; holds the end of what it said.
     """
     specs = [
-        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, f"x{i}") for i, tensor in enumerate(_flat(model.input))
+        tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype, f"x{i}")
+        for i, tensor in enumerate(_flat(graph.inputs_of(model)))
     ]
-    unknown = [tensor.name for tensor, spec in zip(_flat(model.input), specs, strict=True) if None in spec.shape]
+    unknown = [
+        tensor.name for tensor, spec in zip(_flat(graph.inputs_of(model)), specs, strict=True) if None in spec.shape
+    ]
     if unknown:
         raise ValueError(
             f"model must have inputs of fixed size to be exported; {unknown} have unknown sizes. "
@@ -44,7 +47,7 @@ def convert(model: keras.Model) -> bytes:
         )
 
     def serve(*tensors: Any) -> dict[str, Any]:
-        outputs = model(keras.tree.pack_sequence_as(model.input, tensors), training=False)
+        outputs = model(keras.tree.pack_sequence_as(graph.inputs_of(model), tensors), training=False)
         return {f"y{i}": output for i, output in enumerate(_flat(outputs))}
 
     with tempfile.TemporaryDirectory() as folder, _captured_output() as said:
@@ -125,7 +128,7 @@ def examine(model: keras.Model, content: bytes, samples: list[np.ndarray], path:
     explained = tuple(FloatOperation(name, _reason(model, output)) for name, output in float_ops)
     _refuse_floats(model, kernels, explained)
     outputs, latency = _run(interpreter, model, samples)
-    expected = _flat(model.predict(keras.tree.pack_sequence_as(model.input, samples), verbose=0))
+    expected = _flat(model.predict(keras.tree.pack_sequence_as(graph.inputs_of(model), samples), verbose=0))
     gaps = [_gap(*pair) for pair in zip(_output_steps(model), expected, outputs, strict=True)]
     return LiteRTFile(
         path=path,
@@ -226,20 +229,20 @@ def _run(interpreter: Any, model: keras.Model, samples: list[np.ndarray]) -> tup
 
 def _output_steps(model: keras.Model) -> list[tuple[str, float | None]]:
     """Name and step of every output of the model, in their flat order; None for the step of one left in float."""
-    graph = graph_of(model)
-    return [(name, _step(graph, name, call, position)) for name, call, position in graph.outputs]
+    whole = graph.graph_of(model)
+    return [(name, _step(whole, name, call, position)) for name, call, position in whole.outputs]
 
 
-def _step(graph: Graph, name: str, call: int, position: int) -> float | None:
-    layer = graph.operations[name]
+def _step(whole: graph.Graph, name: str, call: int, position: int) -> float | None:
+    layer = whole.operations[name]
     if isinstance(layer, QuantizedLayer) and layer.placement.outputs:
         measured = output_range(layer, position)
     elif isinstance(layer, QuantizedLayer):
         measured = layer.ranges["input_0"]
-    elif len(graph.calls[name]) and len(graph.calls[name][call]) == 1:
+    elif whole.calls[name] and len(whole.calls[name][call]) == 1:
         # A layer that only moves values hands on the step of what it is given.
-        source = graph.calls[name][call][0]
-        return _step(graph, source.operation, source.call, source.position)
+        source = whole.calls[name][call][0]
+        return _step(whole, source.operation, source.call, source.position)
     else:
         return None
     return float(layer.activations_scheme.step(*measured))

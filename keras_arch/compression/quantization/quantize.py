@@ -1,6 +1,6 @@
 """A trainable copy of a model whose layers compute with quantized values."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -30,13 +30,12 @@ def quantize(
     move values. Biases and batch-norm parameters stay float in training; LiteRT keeps them in 32 bits.
 
     Args:
-        model: a built Sequential or functional model without nested models. It is not changed; a compiled one yields a
-            copy compiled alike.
+        model: a built Sequential or functional model without nested models. It is not changed.
         weights: bits of the kernels, 2 to 8, or a `Scheme`.
         activations: bits of the tensors between layers, 2 to 8 or 16, or a `Scheme`.
         exclude: names of layers, or layers, to leave in float.
     Returns:
-        A new model with the same weights, layer names, inputs and outputs.
+        A new model, not compiled, with the same weights, layer names, inputs and outputs.
     Raises:
         ValueError: for bits out of range, a model without a graph, a nested model, or a layer that cannot be copied.
     Source: Jacob et al. 2018, arXiv:1712.05877.
@@ -72,9 +71,19 @@ def quantize(
             name=operation.name,
         )
 
-    quantized = keras.models.clone_model(model, clone_function=copy)
+    quantized = _clone(model, copy)
     _copy_weights(graph, inner)
     return quantized
+
+
+def _clone(model: keras.Model, copy: Callable[[Any], Any]) -> keras.Model:
+    """Rebuild a model from copies of its layers, not compiled: a loss that cannot be serialised does no harm."""
+    if isinstance(model, keras.Sequential):
+        inputs = keras.Input(batch_shape=model.input_shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+        return keras.Sequential([inputs, *(copy(layer) for layer in model.layers)], name=model.name)
+    # `clone_model` copies how a model is compiled; this view of the same graph is not.
+    view = keras.Model(model.input, model.output, name=model.name)
+    return keras.models.clone_model(view, clone_function=copy)
 
 
 def _refuse_nested(graph: Graph) -> None:

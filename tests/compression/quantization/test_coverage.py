@@ -74,7 +74,12 @@ def test_only_activations_at_the_end_of_a_layer_separate():
 
 def test_conv_norm_relu_is_rounded_once_at_its_end():
     x = inputs = keras.Input((8, 8, 1))
-    for layer in (L.Conv2D(2, 3, name="c"), L.BatchNormalization(name="b"), L.ReLU(name="r"), L.MaxPooling2D(2, name="p")):
+    for layer in (
+        L.Conv2D(2, 3, name="c"),
+        L.BatchNormalization(name="b"),
+        L.ReLU(name="r"),
+        L.MaxPooling2D(2, name="p"),
+    ):
         x = layer(x)
     found = placements(inputs, L.Dense(3, name="d")(L.Flatten(name="f")(x)))
     assert (found["c"].inputs, found["c"].outputs) == ((0,), ())

@@ -30,7 +30,9 @@ def test_bare_operations_are_part_of_the_graph():
 
 
 def test_a_sequential_graph_is_a_chain():
-    model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3, name="c"), keras.layers.Flatten(name="f")])
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3, name="c"), keras.layers.Flatten(name="f")]
+    )
     graph = graph_of(model)
     assert graph.consumers("c") == ["f"]
     assert graph.calls["f"][0][0].shape == (None, 4, 4, 2)

@@ -43,7 +43,12 @@ def test_zeros_of_a_pruned_kernel_stay_zero_and_a_dead_channel_is_fine(rng):
 
 @pytest.mark.parametrize(
     "scheme",
-    [Scheme(), Scheme.for_weights(4), Scheme.for_activations(16), Scheme(5, False, PerChannel(-1), True, MovingAverage(0.5))],
+    [
+        Scheme(),
+        Scheme.for_weights(4),
+        Scheme.for_activations(16),
+        Scheme(5, False, PerChannel(-1), True, MovingAverage(0.5)),
+    ],
 )
 def test_schemes_return_equal_from_json(scheme):
     text = json.dumps(keras.saving.serialize_keras_object(scheme))
