@@ -38,7 +38,7 @@ class Attribution:
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
     >>> attribution = ka.explain.IntegratedGradients().explain(model, [[1.0, 3.0], [2.0, 2.0]])
     >>> attribution
-    Attribution(IntegratedGradients(), 2 samples, values (2, 2), completeness error 0.0e+00)
+    Attribution(IntegratedGradients(), 2 samples, values (2, 2), completeness error ...)
     >>> len(attribution[0]), attribution[0].scores.tolist()
     (1, [4.0])
     """

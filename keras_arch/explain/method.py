@@ -147,7 +147,7 @@ def as_inputs(model: keras.Model, x: Any) -> Any:
     Raises:
         ValueError: if there is no sample, the batch axis is missing, batches differ, or a value is not finite.
 
-    >>> as_inputs(keras.Sequential([keras.Input((2,))]), [[1, 2]]).dtype
+    >>> as_inputs(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]), [[1, 2]]).dtype
     dtype('float32')
     """
     declared = getattr(model, "inputs", None) or []

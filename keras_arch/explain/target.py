@@ -142,13 +142,13 @@ def _score(kind: str, value: Any, output: Any) -> Any:
         return _of_function(value, output)
     output = ops.cast(output, "float32")
     if kind == "weights":
-        return ops.sum(ops.reshape(output * value, (ops.shape(output)[0], -1)), axis=-1)
+        return ops.sum(ops.reshape(ops.multiply(output, value), (ops.shape(output)[0], -1)), axis=-1)
     flat = ops.reshape(output, (ops.shape(output)[0], -1))  # (N, product of the axes)
     if kind == "predicted":
         index = ops.argmax(flat, axis=-1)
     else:
         strides = np.append(np.cumprod(tuple(output.shape)[:1:-1])[::-1], 1).astype("int32")[: len(output.shape) - 1]
-        index = ops.sum(value * strides, axis=-1)  # (N,)
+        index = ops.sum(ops.multiply(value, strides), axis=-1)  # (N,)
     return ops.take_along_axis(flat, ops.expand_dims(index, -1), axis=-1)[:, 0]
 
 
