@@ -32,7 +32,7 @@ class DeltaOrthogonal(keras.initializers.Orthogonal):
     cast, so half precision kernels are the rounded float32 ones.
 
     >>> kernel = keras.ops.convert_to_numpy(DeltaOrthogonal(seed=0)((3, 3, 2, 4)))
-    >>> np.allclose(kernel[1, 1] @ kernel[1, 1].T, np.eye(2), atol=1e-6), np.count_nonzero(kernel)
+    >>> np.allclose(kernel[1, 1] @ kernel[1, 1].T, np.eye(2), atol=1e-6), int(np.count_nonzero(kernel))
     (True, 8)
     """
 

@@ -92,8 +92,8 @@ def layer_norm_lstm_step(
     >>> h, c = layer_norm_lstm_step(
     ...     np.ones((3, 8)), np.zeros((3, 8)), np.array([[0.0, 2.0]] * 3), None, norms, 1e-6, np.tanh, np.sign
     ... )
-    >>> h.shape, c.shape
-    (TensorShape([3, 2]), TensorShape([3, 2]))
+    >>> tuple(h.shape), tuple(c.shape)
+    ((3, 2), (3, 2))
     """
     dtype = precise(from_inputs)
     of_inputs, of_state, of_carry = (Norm(*(ops.cast(v, dtype) for v in norm)) for norm in norms)

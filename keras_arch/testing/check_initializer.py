@@ -53,7 +53,7 @@ def check_initializer(
 
     >>> print(ka.testing.check_initializer(ka.initializers.DeltaOrthogonal, {"gain": 2.0, "seed": 1}, [(3, 2, 4)],
     ...     skip={"jit_compile": "short example", "keras_file": "short example"}))
-    DeltaOrthogonal: 9 checks passed, 2 left out
+    DeltaOrthogonal: 10 checks passed, 2 left out
       passed    config_round_trip
       passed    config_holds_every_argument (2 arguments)
       passed    class_serialization (keras_arch>DeltaOrthogonal)

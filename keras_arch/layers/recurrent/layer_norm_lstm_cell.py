@@ -60,8 +60,8 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):
     precision, in checked arguments and in Keras 3's seeds.
 
     >>> layer = keras.layers.RNN(LayerNormLSTMCell(4), return_sequences=True)
-    >>> layer(np.ones((2, 5, 3))).shape
-    TensorShape([2, 5, 4])
+    >>> tuple(layer(np.ones((2, 5, 3))).shape)
+    (2, 5, 4)
     """
 
     def __init__(

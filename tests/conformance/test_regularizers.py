@@ -1,0 +1,35 @@
+"""Every public regularizer goes through the same checks; one without a case fails."""
+
+import keras
+import pytest
+
+from keras_arch import regularizers
+from keras_arch.testing import check_regularizer
+
+pytestmark = pytest.mark.backend
+
+# Name -> (arguments, none at its default; shapes of weights).
+CASES = {
+    "GroupLasso": ({"strength": 0.3, "groups": "input"}, [(5, 4), (3, 2, 4), (3, 3, 2, 4)]),
+}
+
+
+def public_classes():
+    return [name for name in regularizers.__all__ if isinstance(getattr(regularizers, name), type)]
+
+
+@pytest.mark.parametrize("name", public_classes())
+def test_regularizer_conforms(name):
+    assert name in CASES, f"{name} has no case: add its arguments and shapes to CASES in {__file__}"
+    arguments, shapes = CASES[name]
+    check_regularizer(getattr(regularizers, name), arguments, shapes)
+
+
+@pytest.mark.parametrize("name", public_classes())
+def test_regularizer_is_registered_under_its_name_for_ever(name):
+    assert keras.saving.get_registered_name(getattr(regularizers, name)) == f"keras_arch>{name}"
+    assert keras.saving.get_registered_object(f"keras_arch>{name}") is getattr(regularizers, name)
+
+
+def test_every_case_is_public():
+    assert sorted(CASES) == sorted(public_classes())
