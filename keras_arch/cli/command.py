@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras_arch
-from keras_arch.cli.demo import DemoError, run_demo
+from keras_arch.cli.demo.run import DemoError, run_demo
 from keras_arch.cli.demo.screen import Screen
 
 EXAMPLE = """examples:
