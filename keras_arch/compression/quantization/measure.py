@@ -69,7 +69,7 @@ def _decibels(signal: float, noise: float) -> float:
 
 
 def measure(model: keras.Model) -> QuantizationReport:
-    """The figures of every layer of a prepared model; nothing is exported.
+    """The figures of every layer of a prepared model that rounds anything; nothing is exported.
 
     Args:
         model: what `keras_arch.compression.quantize` returned.
@@ -80,4 +80,5 @@ def measure(model: keras.Model) -> QuantizationReport:
     >>> [row.path for row in measure(ka.compression.quantize(model)).layers]
     ['only']
     """
-    return QuantizationReport(tuple(layer_figures(path, layer) for path, layer in prepared_layers(model)))
+    rows = [layer_figures(path, layer) for path, layer in prepared_layers(model)]
+    return QuantizationReport(tuple(row for row in rows if row.weight_bits or row.activation_bits))
