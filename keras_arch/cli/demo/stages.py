@@ -17,7 +17,7 @@ from keras_arch.cli.demo.screen import Screen
 
 SPARSITY = 0.8
 EXPLAINED = 64
-SHOWN = 8
+SHOWN = 5
 
 
 @dataclasses.dataclass
@@ -95,9 +95,8 @@ def train_cnn(run: Run) -> None:
     """Train the CNN, watching Grad-CAM of eight test digits in TensorBoard."""
     model = models.convolutional()
     logs = run.log_dir("cnn")
-    watch = callbacks.Explanations(
-        [explain.GradCAM()], samples=run.digits.x_test[:SHOWN], target=run.digits.y_test[:SHOWN], log_dir=logs, every=5
-    )
+    watched = {"samples": run.digits.x_test[:8], "target": run.digits.y_test[:8]}
+    watch = callbacks.Explanations([explain.GradCAM()], **watched, log_dir=logs, every=5)
     with run.screen.stage("CNN", run.epochs) as stage:
         fit(run, model, run.epochs, 3e-3, [stage.callback(), keras.callbacks.TensorBoard(logs), watch])
         run.figures["float_accuracy"] = accuracy(run, model)
@@ -168,14 +167,15 @@ def quantize(run: Run) -> None:
 
 
 def explain_digits(run: Run) -> None:
-    """Explain test digits by Grad-CAM and integrated gradients, and draw the first eight."""
-    images = run.digits.x_test[:EXPLAINED]
+    """Explain test digits by Grad-CAM and integrated gradients, and draw five of different classes."""
+    one_a_class = [int(np.flatnonzero(run.digits.y_test == digit)[0]) for digit in range(models.CLASSES)]
+    images = np.concatenate([run.digits.x_test[one_a_class], run.digits.x_test[:EXPLAINED]])
     with run.screen.stage("Explanations") as stage:
         maps = explain.GradCAM().explain(run.models["cnn"], images)
         gradients = explain.IntegratedGradients(steps=64).explain(run.models["cnn"], images)
         run.figures["completeness_error"] = float(np.max(gradients.completeness_error))
         plots.gallery([maps, gradients], max_samples=SHOWN).savefig(run.file("explanations.png"), dpi=120)
-        stage.note = f"completeness error {run.figures['completeness_error']:.2e} at most over {EXPLAINED} digits"
+        stage.note = f"completeness error {run.figures['completeness_error']:.2e} at most over {len(images)} digits"
 
 
 STAGES: dict[str, Callable[[Run], None]] = {
