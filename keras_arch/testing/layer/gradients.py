@@ -96,7 +96,8 @@ class GradientKeeper(keras.optimizers.Optimizer):
         self.kept = [self.add_variable_from_reference(variable, name="gradient") for variable in variables]
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
-        self.assign(self.kept[self._get_variable_index(variable)], gradient)
+        # Added to zero, since assign would take a sparse gradient of an embedding for a dense one.
+        self.assign_add(self.kept[self._get_variable_index(variable)], gradient)
 
 
 def step(model: SlopeModel, *, jit_compile: bool) -> list[np.ndarray]:
@@ -139,7 +140,8 @@ class Slopes:
         self.model = SlopeModel(subject, layer, self.dtype)
         if not self.model.trainable_variables:
             raise NotApplicable("neither float inputs nor trainable weights")
-        self.gradients = step(self.model, jit_compile=False)
+        # With JAX an uncompiled step is an eager one.
+        self.gradients = step(self.model, jit_compile=keras.backend.backend() == "jax")
 
 
 def slopes(subject: Subject) -> Slopes:

@@ -24,6 +24,8 @@ def mixed_precision_dtypes(subject: Subject) -> None:
                 dtype = keras.backend.standardize_dtype(x.dtype)
                 if keras.backend.is_float_dtype(dtype) and dtype != half:
                     raise Mismatch(f"under mixed_{half} {path} is {dtype}.")
+        if keras.backend.backend() == "torch":  # Keras 3.15 does not cast weights in symbolic calls there
+            continue
         specs = subject.call(subject.make(f"mixed_{half}"), keras_tensors(subject, dynamic=False, dtype=half))
         assert_specs(specs, outputs, f"symbolic call against the eager call under mixed_{half}")
 

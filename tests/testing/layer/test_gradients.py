@@ -85,6 +85,8 @@ def test_gradients_of_one_step_are_exact():
 
 
 def test_a_weight_without_gradient(failures, only):
+    if keras.backend.backend() == "jax":
+        pytest.skip("JAX gives zeros for a weight that takes no part")
     found = failures(UnusedWeight, skip=only(*TRAINING))
     assert set(found) == {"training_step"}
     assert "forgotten" in found["training_step"]
