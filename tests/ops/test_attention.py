@@ -52,6 +52,20 @@ def test_masked_softmax_equals_the_loop(dtype, rng):
     assert not values(got)[~mask].any()
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_softmax_over_many_keys_is_the_rounded_float32_one(dtype, rng):
+    scores = ops.cast(rng.standard_normal((4, 3000)) * 2, dtype)
+    exact = values(masked_softmax(ops.cast(scores, "float32")))
+    rounding = {"bfloat16": 2**-8, "float16": 2**-10}[dtype]
+    np.testing.assert_allclose(values(masked_softmax(scores)), exact, rtol=rounding, atol=6e-8)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_scores_and_bias_meet_in_float32(dtype):
+    scores, bias = ops.cast([[0.5, 0.0]], dtype), ops.cast([[2048.0, 2048.0]], dtype)
+    np.testing.assert_allclose(values(masked_softmax(scores, bias=bias)), [softmax_over([0.5, 0.0], [1, 1])], atol=2e-3)
+
+
 def test_softmax_over_two_axes_equals_the_flattened_one(rng):
     scores, mask = rng.standard_normal((3, 4, 5)).astype("float32"), rng.random((3, 4, 5)) < 0.5
     got = values(masked_softmax(scores, mask, axes=2))
