@@ -315,6 +315,8 @@ def test_states_and_outputs_are_described_as_keras_wants():
     assert [(tuple(s.shape), keras.backend.standardize_dtype(s.dtype)) for s in cell.get_initial_state(3)] == [
         ((3, 5), "bfloat16")
     ] * 2
+    output, states = cell(ops.ones((3, 2)), cell.get_initial_state(3))
+    assert {keras.backend.standardize_dtype(tensor.dtype) for tensor in (output, *states)} == {"bfloat16"}
 
 
 EVERY_ARGUMENT = {
