@@ -233,8 +233,8 @@ def fused_attention(
         (B, T, N, H).
 
     >>> x = np.ones((1, 3, 2, 4), "float32")
-    >>> fused_attention(x, x, x).shape
-    TensorShape([1, 3, 2, 4])
+    >>> tuple(fused_attention(x, x, x).shape)
+    (1, 3, 2, 4)
     """
     mask, bias = fold_hiding_bias(mask, bias)
     extra = additive_mask(mask, bias, keras.backend.standardize_dtype(query.dtype))
