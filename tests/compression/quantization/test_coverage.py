@@ -121,6 +121,11 @@ def test_activations_that_litert_keeps_apart_are_rounded_before_and_after():
     assert found["s"].output_range == (0.0, 255 / 256)
 
 
+def test_activations_inside_a_layer_stay_there():
+    inputs = keras.Input((5, 3))
+    assert not placements(inputs, L.LSTM(2, name="cell")(inputs))["cell"].before_activation
+
+
 def test_what_an_excluded_layer_or_a_bare_operation_makes_is_rounded_by_its_taker():
     inputs = keras.Input((4,))
     x = L.Dense(4, name="kept")(inputs)

@@ -104,7 +104,9 @@ def test_every_loss_of_the_inner_layer_counts_once(phase):
     wrapper = QuantizedLayer(layer, placement=Placement(outputs=()), phase=phase)
     wrapper(np.full((4, 3), 0.5, "float32"), training=True)
     expected = sorted([3 * 0.5, 0.01 * 6, 0.01 * 3.0])  # add_loss, l2 of 6 ones, l1 of (4, 2) outputs 1.5 a sample
-    np.testing.assert_allclose(sorted(float(loss) for loss in wrapper.losses), expected, rtol=1e-4)
+    np.testing.assert_allclose(
+        sorted(float(ops.convert_to_numpy(loss)) for loss in wrapper.losses), expected, rtol=1e-4
+    )
 
 
 def test_a_frozen_layer_is_rounded_too():

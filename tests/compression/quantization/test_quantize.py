@@ -55,7 +55,6 @@ def test_save_load_continue_keeps_ranges_phase_and_every_bit(tmp_path, rng):
     x, y = rng.normal(size=(32, 6, 6, 2)).astype("float32"), rng.integers(0, 3, 32)
     q = quantize(functional(), weights=4, activations=8)
     q.compile("adam", "sparse_categorical_crossentropy")
-    q.fit(x, y, verbose=0)
     set_phase(q, "quantize")
     q.fit(x, y, verbose=0, shuffle=False)
     expected = q.predict(x, verbose=0)
