@@ -31,7 +31,7 @@ class Pruning(keras.callbacks.Callback):
     A mask is its zeros: callbacks that set weights set the mask too, so let `EarlyStopping(restore_best_weights=True)`
     start after the schedule has ended (`start_from_epoch`), or it brings back weights from when the model was less
     sparse. Moving averages of the weights (`use_ema`) are held at zero as well. Only while it trains, a kept weight
-    that is exactly 0 is stored as 1e-38.
+    that is exactly 0 is stored as 1e-30.
 
     To keep accuracy: train first, then prune with a learning rate of about a tenth of the first, over enough steps
     that `every` leaves time to recover, and train on after the schedule's end.
@@ -166,5 +166,5 @@ class Pruning(keras.callbacks.Callback):
 
 def _batches(optimizer: keras.optimizers.Optimizer) -> int:
     """Batches the optimizer has seen: `iterations` before it is divided by the steps of gradient accumulation."""
-    counter = next((v for v in innermost(optimizer).variables if v.name == "iteration"), None)
-    return int(keras.ops.convert_to_tensor(optimizer.iterations if counter is None else counter))
+    counter = next(variable for variable in innermost(optimizer).variables if variable.name == "iteration")
+    return int(counter.numpy())

@@ -1,5 +1,8 @@
 """`Pruning` in real fits: after every step the zeros are those the schedule asks for, to one weight."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -50,7 +53,7 @@ def counts(model):
 
 
 def iterations(model):
-    return int(ops.convert_to_tensor(model.optimizer.iterations))
+    return int(ops.convert_to_numpy(model.optimizer.iterations + 0))
 
 
 def expected(model, step):
@@ -282,6 +285,37 @@ def test_two_models_and_two_callbacks_on_one_model():
     assert counts(model) == [14, 142, 16]
     fit(model, epochs=1)
     assert sum(counts(model)) < 10
+
+
+MIRRORED = """
+import os
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras, numpy as np, tensorflow as tf
+from keras_arch.callbacks import Pruning
+from keras_arch.compression import PolynomialSchedule
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(10)])
+    model.compile(keras.optimizers.Adam(0.01, use_ema=True), "mse")
+schedule = PolynomialSchedule(0.1, 0.8, 2, 11, every=3)
+class Check(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(model.optimizer.iterations.numpy())
+        replicas = [int((copy.numpy() == 0).sum()) for copy in model.layers[0].kernel.value.values]
+        assert replicas == [round(60 * schedule(step)[1])] * 2, (step, replicas)
+rng = np.random.default_rng(0)
+x, y = rng.normal(size=(60, 6)), rng.normal(size=(60, 10))
+model.fit(x, y, batch_size=4, verbose=0, callbacks=[Pruning(schedule), Check()])
+assert int((model.get_weights()[0] == 0).sum()) == 48
+"""
+
+
+@pytest.mark.slow
+@tensorflow_only
+def test_two_replicas_of_a_mirrored_model_have_the_same_zeros():
+    # A process of its own: logical devices are set before TensorFlow starts.
+    subprocess.run([sys.executable, "-c", MIRRORED], check=True)
 
 
 def test_other_callbacks_that_set_weights(tmp_path):

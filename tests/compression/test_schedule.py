@@ -51,7 +51,8 @@ def test_a_foreign_schedule_is_asked_only_between_its_ends():
     assert schedule.asked == 1
 
 
-def test_a_tfmot_schedule_is_understood():
+def test_a_tfmot_schedule_is_understood(monkeypatch):
+    monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")  # tfmot sets it for good; this puts it back
     schedules = pytest.importorskip(
         "tensorflow_model_optimization.python.core.sparsity.keras.pruning_schedule",
         reason="needs the extra keras-arch[interop]",

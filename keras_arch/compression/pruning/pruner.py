@@ -163,7 +163,7 @@ class Pruner:
         return holding_zeros(optimizer, self.variables, self.deadlines)
 
     def settle(self) -> None:
-        """Make kept weights that are zero exactly zero again. While training they are 1e-38; call it after training."""
+        """Make kept weights that are zero exactly zero again. While training they are 1e-30; call it after training."""
         for variable in self.variables:
             variable.assign(masks.settled(variable))
 
