@@ -4,6 +4,7 @@ import collections
 import contextlib
 import gzip
 import os
+import re
 import sys
 import tempfile
 import time
@@ -196,7 +197,13 @@ def _inventory(interpreter: Any) -> tuple[collections.Counter, list[tuple[str, s
 
 def _reason(model: keras.Model, output: str) -> str:
     parts = output.replace(";", "/").split("/")
-    left = [layer.name for layer in model.layers if not isinstance(layer, QuantizedLayer) and layer.name in parts]
+    # TensorFlow makes names unique by a number at their end.
+    left = [
+        layer.name
+        for layer in model.layers
+        if not isinstance(layer, QuantizedLayer)
+        and any(re.fullmatch(re.escape(layer.name) + r"(_\d+)?", part) for part in parts)
+    ]
     if left:
         return f"layer {left[0]!r} was left in float"
     return f"the converter has no integer form of it, at {output!r}"
