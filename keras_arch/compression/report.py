@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_arch.compression.scope import Target, Targets, select
+from keras_arch.core import optional
 from keras_arch.ops.sparsity import zeros
 
 
@@ -103,6 +104,10 @@ class SparsityReport:
             "bytes_raw": self.bytes_raw,
             "bytes_gzip": self.bytes_gzip,
         }
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the zeros of each weight, as `keras_arch.plots.sparsity` does with the same options; returns its Axes."""
+        return optional.room("plots").sparsity(self, **options)
 
     def __str__(self) -> str:
         rows = [("layer", "weight", "shape", "size", "zeros", "sparsity")]

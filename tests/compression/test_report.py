@@ -66,6 +66,10 @@ def test_the_table_is_aligned_and_the_dict_is_json():
     assert (read["sparsity"], read["bytes_gzip"]) == (0.8, 1234)
 
 
+def test_a_report_draws_itself():
+    assert sparsity_report(model()).plot(title="mine").get_title() == "mine"
+
+
 def test_a_report_is_frozen():
     with pytest.raises(AttributeError):
         sparsity_report(model()).parameters = 3
