@@ -3,8 +3,8 @@
     python benchmarks/quantization.py [--rounds 15]
 
 Plain and quantized fits of the same model alternate in one process, their order swapped each round; a line of JSON for
-each case and phase holds the median of the paired ratios and its quartiles. Times are CPU seconds of this process, which
-other processes disturb less. Under 2 minutes on 2 quiet cores.
+each case and phase holds the median of the paired ratios and its quartiles. Times are CPU seconds of this process,
+which other processes disturb less. Under 2 minutes on 2 quiet cores.
 """
 
 import argparse

@@ -254,7 +254,12 @@ def test_examples_in_docstrings_run(name, tmp_path, monkeypatch):
 
 
 def signature_of(thing) -> str:
-    return str(inspect.signature(thing)) if callable(thing) else ""
+    """Names, kinds and defaults of the arguments; types print differently from one Python to the next."""
+    if not callable(thing):
+        return ""
+    signature = inspect.signature(thing)
+    bare = [part.replace(annotation=inspect.Parameter.empty) for part in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
 
 
 def surface() -> list[str]:

@@ -106,7 +106,7 @@ class SparsityReport:
         }
 
     def plot(self, **options: Any) -> Any:
-        """Draw the zeros of each weight, as `keras_arch.plots.sparsity` does with the same options; returns its Axes."""
+        """Draw the zeros of each weight; takes the options of `keras_arch.plots.sparsity` and returns its Axes."""
         return optional.room("plots").sparsity(self, **options)
 
     def __str__(self) -> str:
