@@ -184,7 +184,7 @@ class QuantizedLayer(keras.layers.Wrapper):
         if not self.rounds or not self.kernels:
             return self.layer(inputs, *args, **kwargs)
         variables = self.layer.variables
-        lent = [(variable, self._lent_value(variable)) for variable in variables]
+        lent = [(variable, self._lent_value(variable, bool(training))) for variable in variables]
         with keras.StatelessScope(state_mapping=lent, collect_losses=True) as scope:
             before = [scope.get_current_value(variable) for variable in variables]
             outputs = self.layer(inputs, *args, **kwargs)
@@ -196,10 +196,16 @@ class QuantizedLayer(keras.layers.Wrapper):
             self.add_loss(loss)
         return outputs
 
-    def _lent_value(self, variable: keras.Variable) -> Any:
+    def _lent_value(self, variable: keras.Variable, training: bool) -> Any:
         for kernel, axes in zip(self.kernels, self.kernel_axes, strict=True):
             if kernel is variable:
-                return self.weights_scheme.quantize_kernel(variable.value, axes)
+                rounded = self.weights_scheme.quantize_kernel(kernel.value, axes)
+                if not (training and getattr(self.weights_scheme.observer, "covers", False)):
+                    return rounded
+                # No value lies outside its own range, so the gradient is 1 everywhere: adding an exact zero that
+                # carries it is cheaper than the gradient operation of fake quantization.
+                value = ops.reshape(kernel.value, kernel.shape)
+                return ops.stop_gradient(rounded) + (value - ops.stop_gradient(value))
         return variable.value
 
     def _round_each(self, side: str, positions: tuple[int, ...], tensors: Any, records: bool) -> Any:

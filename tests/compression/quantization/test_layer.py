@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_arch.compression.quantization.layer import Placement, QuantizedLayer, channel_axes, kernels_of
+from keras_arch.compression.quantization.observers import MinMax
 from keras_arch.compression.quantization.scheme import PerChannel, Scheme
 
 pytestmark = pytest.mark.backend
@@ -107,6 +108,26 @@ def test_every_loss_of_the_inner_layer_counts_once(phase):
     np.testing.assert_allclose(
         sorted(float(ops.convert_to_numpy(loss)) for loss in wrapper.losses), expected, rtol=1e-4
     )
+
+
+class Plain(MinMax):
+    """The same ranges, without the word that they cover everything: the general gradient."""
+
+    covers = False
+
+
+def test_the_cheap_gradient_of_kernels_equals_the_general_one(rng):
+    x, y = rng.normal(size=(16, 5, 5, 2)).astype("float32"), rng.normal(size=(16, 3, 3, 4)).astype("float32")
+    kernels = []
+    for observer in (MinMax(), Plain()):
+        keras.utils.set_random_seed(0)
+        scheme = Scheme(4, granularity=PerChannel(), narrow=True, observer=observer)
+        wrapper = QuantizedLayer(L.Conv2D(4, 3), scheme, 8, Placement(outputs=()), phase="quantize")
+        model = keras.Sequential([keras.Input((5, 5, 2)), wrapper])
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.fit(x, y, verbose=0)
+        kernels.append(ops.convert_to_numpy(wrapper.layer.kernel))
+    np.testing.assert_allclose(*kernels, atol=1e-6)
 
 
 def test_a_frozen_layer_is_rounded_too():
