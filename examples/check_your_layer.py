@@ -8,6 +8,7 @@ import keras
 import keras_arch as ka
 
 
+@keras.saving.register_keras_serializable("examples")
 class Scale(keras.layers.Layer):
     """Multiply each feature by a learned factor. Its mistake: `get_config` forgets the initial value."""
 
@@ -22,8 +23,9 @@ class Scale(keras.layers.Layer):
         return inputs * self.factor
 
 
+@keras.saving.register_keras_serializable("examples")
 class MendedScale(Scale):
-    """The same, with its argument in the config."""
+    """The same, with its argument in the config, and registered so that files that hold it load."""
 
     def get_config(self):
         return {**super().get_config(), "initial": self.initial}

@@ -128,7 +128,7 @@ def prune(run: Run) -> None:
     """Prune a copy of the CNN to 80 % while it is fine-tuned; the sparsity curve goes to TensorBoard."""
     model = keras.models.clone_model(run.models["cnn"])
     model.set_weights(run.models["cnn"].get_weights())
-    epochs = max(1, round(0.6 * run.epochs))
+    epochs = run.epochs
     steps = epochs * steps_per_epoch(run)
     schedule = compression.PolynomialSchedule(0.0, SPARSITY, begin_step=0, end_step=steps // 2, every=steps // 40 or 1)
     pruning = callbacks.Pruning(schedule, log_dir=run.log_dir("pruning"))
