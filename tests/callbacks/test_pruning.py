@@ -17,7 +17,7 @@ BACKEND = keras.backend.backend()
 tensorflow_only = pytest.mark.skipif(BACKEND != "tensorflow", reason="this way of training exists in TensorFlow only")
 Pruning = keras_arch.callbacks.Pruning
 BATCHES, BATCH = 10, 4
-SCHEDULE = compression.PolynomialSchedule(0.1, 0.8, begin_step=2, end_step=15, every=3)
+SCHEDULE = compression.PolynomialSchedule(0.1, 0.8, begin_step=3, end_step=16, every=3)
 
 
 def data(rows=BATCHES * BATCH):
@@ -216,6 +216,13 @@ def test_what_is_kept_trains_on():
     head = model.get_layer("head").kernel.numpy()
     assert zeros(head) == 10  # round(10.5), the even one
     assert np.abs(head).max() > 1e-3
+
+
+def test_after_fit_a_kept_zero_is_exactly_zero_again():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, kernel_initializer="zeros")])
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((8, 4)), np.ones((8, 3)), verbose=0, callbacks=[Pruning(compression.ConstantSchedule(0.5))])
+    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), 0)
 
 
 def test_before_the_first_step_of_the_schedule_training_is_as_without():
