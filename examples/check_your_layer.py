@@ -9,33 +9,33 @@ import keras_arch as ka
 
 
 @keras.saving.register_keras_serializable("examples")
-class Scale(keras.layers.Layer):
-    """Multiply each feature by a learned factor. Its mistake: `get_config` forgets the initial value."""
+class Average(keras.layers.Layer):
+    """The mean over time, (B, T, D) to (B, D). Its mistake: it takes a mask and counts padded steps all the same."""
 
-    def __init__(self, initial: float = 1.0, **kwargs):
-        super().__init__(**kwargs)
-        self.initial = initial
+    def call(self, inputs, mask=None):
+        return keras.ops.mean(inputs, axis=1)
 
-    def build(self, input_shape):
-        self.factor = self.add_weight(shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.initial))
-
-    def call(self, inputs):
-        return inputs * self.factor
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
 
 
 @keras.saving.register_keras_serializable("examples")
-class MendedScale(Scale):
-    """The same, with its argument in the config, and registered so that files that hold it load."""
+class MendedAverage(Average):
+    """The mean over the steps that are not padding."""
 
-    def get_config(self):
-        return {**super().get_config(), "initial": self.initial}
+    def call(self, inputs, mask=None):
+        if mask is None:
+            return keras.ops.mean(inputs, axis=1)
+        weights = keras.ops.cast(mask, inputs.dtype)[:, :, None]  # (B, T, 1)
+        count = keras.ops.maximum(keras.ops.sum(weights, axis=1), 1)  # (B, 1)
+        return keras.ops.sum(inputs * weights, axis=1) / count
 
 
 def main() -> str:
     """Check both layers; return what is said of the first."""
-    print(ka.testing.check_layer(MendedScale, {"initial": 0.5}, (2, 5, 8)))
+    print(ka.testing.check_layer(MendedAverage, {}, (2, 5, 8)))
     try:
-        ka.testing.check_layer(Scale, {"initial": 0.5}, (2, 5, 8))
+        ka.testing.check_layer(Average, {}, (2, 5, 8))
     except AssertionError as error:
         return str(error)
     return "nothing"

@@ -27,7 +27,7 @@ def test_python_blocks_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     for number, code in enumerate(code for kind, code in BLOCKS if kind == "python"):
         exec(compile(code, f"README.md block {number}", "exec"), names)
     printed = capsys.readouterr().out
-    assert "0.8" in printed
+    assert "80.0 %" in printed
     assert (tmp_path / "explanations.png").stat().st_size > 10_000
     assert list((tmp_path / "logs").rglob("*tfevents*"))
 

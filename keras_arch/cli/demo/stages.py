@@ -172,7 +172,7 @@ def explain_digits(run: Run) -> None:
     images = np.concatenate([run.digits.x_test[one_a_class], run.digits.x_test[:EXPLAINED]])
     with run.screen.stage("Explanations") as stage:
         maps = explain.GradCAM().explain(run.models["cnn"], images)
-        gradients = explain.IntegratedGradients(steps=64).explain(run.models["cnn"], images)
+        gradients = explain.IntegratedGradients(steps=200).explain(run.models["cnn"], images)
         run.figures["completeness_error"] = float(np.max(gradients.completeness_error))
         plots.gallery([maps, gradients], max_samples=SHOWN).savefig(run.file("explanations.png"), dpi=120)
         stage.note = f"completeness error {run.figures['completeness_error']:.2e} at most over {len(images)} digits"
