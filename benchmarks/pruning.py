@@ -96,7 +96,7 @@ def seconds_of_one_choice() -> dict:
 
 def main() -> None:
     """Print one JSON line for each case."""
-    cases = ((small_cnn, 32, 41, 50, 1.03), (large_cnn, 16, 4, 14, 1.03), (dense, 128, 6, 30, None))
+    cases = ((small_cnn, 32, 41, 50, 1.03), (large_cnn, 16, 4, 10, 1.03), (dense, 128, 6, 20, None))
     for build, batch, steps, epochs, goal in cases:
         print(json.dumps({"case": build.__name__, **ratio(build, batch, steps, epochs), "goal": goal}), flush=True)
     print(json.dumps({"case": "choose masks", **seconds_of_one_choice()}))
