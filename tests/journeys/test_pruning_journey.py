@@ -49,15 +49,15 @@ def test_digits_keep_their_accuracy_at_80_percent_and_load_without_keras_arch(di
     model = digits_network()
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(2e-3), loss)
-    model.fit(x, y, batch_size=32, epochs=12, verbose=0)
+    model.fit(x, y, batch_size=32, epochs=10, verbose=0)
     dense = compression.sparsity_report(model)
     assert accuracy(model, x_test, y_test) >= 0.97
 
     model.compile(keras.optimizers.Adam(1e-3), loss)  # a new optimizer counts from 0
     steps = -(-len(x) // 32)
-    schedule = compression.PolynomialSchedule(0.0, 0.8, begin_step=0, end_step=6 * steps, every=steps // 2)
+    schedule = compression.PolynomialSchedule(0.0, 0.8, begin_step=0, end_step=4 * steps, every=steps // 2)
     pruning = keras_arch.callbacks.Pruning(schedule, log_dir=tmp_path / "logs")
-    model.fit(x, y, batch_size=32, epochs=10, verbose=0, callbacks=[pruning])
+    model.fit(x, y, batch_size=32, epochs=7, verbose=0, callbacks=[pruning])
     assert accuracy(model, x_test, y_test) >= 0.965
 
     report = pruning.report()
