@@ -131,7 +131,7 @@ def prune(run: Run) -> None:
     epochs = run.epochs
     steps = epochs * steps_per_epoch(run)
     schedule = compression.PolynomialSchedule(0.0, SPARSITY, begin_step=0, end_step=steps // 2, every=steps // 40 or 1)
-    pruning = callbacks.Pruning(schedule, log_dir=run.log_dir("pruning"))
+    pruning = callbacks.Pruning(schedule, scope="global", log_dir=run.log_dir("pruning"))
     with run.screen.stage("Pruning to 80 %", epochs) as stage:
         fit(run, model, epochs, 2e-3, [stage.callback(), pruning])
         report = pruning.report()
@@ -151,7 +151,7 @@ def quantize(run: Run) -> None:
     training = callbacks.QuantizationAwareTraining(
         quantize_at=1, freeze_at=epochs - 1, log_dir=run.log_dir("quantization")
     )
-    keep_zeros = callbacks.Pruning(compression.ConstantSchedule(SPARSITY))
+    keep_zeros = callbacks.Pruning(compression.ConstantSchedule(SPARSITY), scope="global")
     with run.screen.stage("Quantization-aware training", epochs) as stage:
         fit(run, model, epochs, 3e-4, [stage.callback(), keep_zeros, training])
         run.keep("quantized", model)
