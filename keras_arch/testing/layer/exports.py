@@ -13,6 +13,7 @@ from keras_arch.testing.layer.subject import Subject
 
 
 def needs_tensorflow() -> None:
+    """Leave the running check out where Keras has another backend, with the reason."""
     if keras.backend.backend() != "tensorflow":
         raise NotApplicable("exports are checked with the TensorFlow backend of Keras")
 

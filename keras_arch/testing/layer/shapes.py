@@ -13,6 +13,7 @@ from keras_arch.testing.layer.subject import Subject, seed_states
 
 
 def weight_shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
+    """Shapes of all weights, in their order."""
     return [tuple(weight.shape) for weight in layer.weights]
 
 
