@@ -46,7 +46,10 @@ def test_public_layers_are_registered_under_the_name_of_the_package(name):
 @pytest.mark.parametrize(("check", "name", "case"), CASES)
 def test_layer(check, name, case, saved, request):
     folder = saved / request.node.callspec.id
-    print(check(getattr(layers, name), **case, directory=folder))
+    report = check(getattr(layers, name), **case, directory=folder)
+    print(report)  # shown with the failure, and by pytest -s
+    assert {"gradient", "keras_file", "jit_compile"} <= {name for name, _ in report.passed + report.left_out}
+    assert all(reason for _, reason in report.left_out)
 
 
 def test_a_fresh_process_loads_every_saved_layer(saved, request):
