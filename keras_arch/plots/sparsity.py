@@ -37,12 +37,12 @@ def sparsity(report: SparsityReport, *, ax: "Axes | None" = None, title: str | N
     for place, row in zip(places, rows, strict=True):
         ax.annotate(
             f"{row.size - row.zeros:,} of {row.size:,} kept",
-            (0, place),
-            xytext=(4, 0),
+            (100, place),
+            xytext=(6, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
-            color="white" if row.sparsity < 0.4 else "black",
+            annotation_clip=False,
         )
     ax.set_yticks(list(places), [f"{row.path}/{row.weight}" for row in rows])
     ax.invert_yaxis()
