@@ -3,6 +3,19 @@
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_arch.layers.positional.sinusoidal_position_encoding import SinusoidalPositionEncoding
 from keras_arch.layers.recurrent.layer_norm_lstm_cell import LayerNormLSTMCell
+from keras_arch.layers.transformer.gated_feed_forward import GatedFeedForward
+from keras_arch.layers.transformer.layer_scale import LayerScale
+from keras_arch.layers.transformer.patch_embedding import PatchEmbedding
+from keras_arch.layers.transformer.stochastic_depth import StochasticDepth
 from keras_arch.layers.transformer.transformer_encoder_block import TransformerEncoderBlock
 
-__all__ = ["LayerNormLSTMCell", "MultiHeadAttention", "SinusoidalPositionEncoding", "TransformerEncoderBlock"]
+__all__ = [
+    "GatedFeedForward",
+    "LayerNormLSTMCell",
+    "LayerScale",
+    "MultiHeadAttention",
+    "PatchEmbedding",
+    "SinusoidalPositionEncoding",
+    "StochasticDepth",
+    "TransformerEncoderBlock",
+]

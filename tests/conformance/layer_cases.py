@@ -6,14 +6,53 @@ Keras draws unseeded dropout from PyTorch's global generator.
 """
 
 LAYERS = {
+    "GatedFeedForward": [
+        {
+            "init_kwargs": {
+                "intermediate_dim": 6,
+                "activation": "gelu",
+                "dropout": 0.2,
+                "use_bias": True,
+                "output_dim": 5,
+                "seed": 3,
+            },
+            "input_shape": (2, 5, 4),
+            "expect": {"output_shape": (2, 5, 5), "trainable_weights": 6},
+        },
+    ],
+    "LayerScale": [
+        {
+            "init_kwargs": {"initial_value": 0.3, "gamma_regularizer": "l1", "gamma_constraint": "non_neg"},
+            "input_shape": (2, 5, 4),
+            "expect": {"losses": 1},
+        },
+    ],
     "MultiHeadAttention": [
         {
             "init_kwargs": {"num_heads": 2, "key_dim": 3, "dropout": 0.2, "use_bias": False, "seed": 3},
             "input_shape": {"query": (2, 5, 4), "value": (2, 6, 4)},
         },
     ],
+    "PatchEmbedding": [
+        {
+            "init_kwargs": {
+                "patch_size": (2, 3),
+                "embed_dim": 5,
+                "strides": (1, 3),
+                "class_token": True,
+                "num_register_tokens": 2,
+                "token_initializer": "random_normal",
+            },
+            "input_shape": (2, 5, 6, 2),
+            "dynamic_axes": (0, 1),
+            "expect": {"output_shape": (2, 11, 5), "trainable_weights": 4},
+        },
+    ],
     "SinusoidalPositionEncoding": [
         {"init_kwargs": {"max_wavelength": 500.0}, "input_shape": (2, 1200, 4)},
+    ],
+    "StochasticDepth": [
+        {"init_kwargs": {"rate": 0.5, "seed": 3}, "input_shape": (4, 9, 3)},
     ],
     "TransformerEncoderBlock": [
         {
