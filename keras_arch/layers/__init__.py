@@ -1,6 +1,7 @@
 """Building blocks that Keras lacks."""
 
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
+from keras_arch.layers.positional.rotary_embedding import RotaryEmbedding
 from keras_arch.layers.positional.sinusoidal_position_encoding import SinusoidalPositionEncoding
 from keras_arch.layers.recurrent.layer_norm_lstm_cell import LayerNormLSTMCell
 from keras_arch.layers.transformer.gated_feed_forward import GatedFeedForward
@@ -15,6 +16,7 @@ __all__ = [
     "LayerScale",
     "MultiHeadAttention",
     "PatchEmbedding",
+    "RotaryEmbedding",
     "SinusoidalPositionEncoding",
     "StochasticDepth",
     "TransformerEncoderBlock",

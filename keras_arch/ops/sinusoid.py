@@ -39,7 +39,7 @@ def sinusoid_frequencies(size: int, max_wavelength: float = 10000.0) -> np.ndarr
     return max_wavelength ** (-np.arange(0, size, 2, dtype="float64") / size)
 
 
-def sine_and_cosine(positions: object, frequencies: np.ndarray, dtype: str = "float32") -> tuple[object, object]:
+def sine_and_cosine(positions: object, frequencies: object, dtype: str = "float32") -> tuple[object, object]:
     """Sine and cosine of position times frequency, without losing the phase at large positions.
 
     sine[..., i] = sin(position * frequency[i]),  cosine[..., i] = cos(position * frequency[i])
@@ -51,7 +51,8 @@ def sine_and_cosine(positions: object, frequencies: np.ndarray, dtype: str = "fl
 
     Args:
         positions: integer tensor of any shape, in tokens; may be negative.
-        frequencies: float64 NumPy array, shape (F,), in radians per position, each within (-pi, pi).
+        frequencies: float64 NumPy array, shape (F,), in radians per position, each within (-pi, pi); or a float tensor,
+            whose own rounding then counts.
         dtype: of the results. Below float32 they are computed in float32 and cast last; "float64" multiplies plainly.
     Returns:
         Two tensors of that dtype, shape `positions.shape + (F,)`.
@@ -71,7 +72,7 @@ def sine_and_cosine(positions: object, frequencies: np.ndarray, dtype: str = "fl
         angle = ops.cast(positions, "float64") * ops.convert_to_tensor(frequencies, dtype="float64")
         return ops.sin(angle), ops.cos(angle)
 
-    quarter, angle = _reduced_phase(ops.cast(positions, "int32"), np.asarray(frequencies, "float64"))
+    quarter, angle = _reduced_phase(ops.cast(positions, "int32"), *_fixed_point(frequencies))
     sine, cosine = ops.sin(angle), ops.cos(angle)
     odd = ops.equal(ops.abs(quarter), 1)  # a quarter turn more or less swaps the two
     sine, cosine = ops.where(odd, cosine, sine), ops.where(odd, sine, cosine)
@@ -80,12 +81,21 @@ def sine_and_cosine(positions: object, frequencies: np.ndarray, dtype: str = "fl
     return ops.cast(sine, dtype), ops.cast(cosine, dtype)
 
 
-def _reduced_phase(positions: object, frequencies: np.ndarray) -> tuple[object, object]:
-    """Split position * frequency into quarter turns q in [-2, 1] (int32) and a rest within [-pi/4, pi/4] (float32)."""
-    units = frequencies / (2 * np.pi) * TURN
+def _fixed_point(frequencies: object) -> tuple[object, object]:
+    """Frequencies in units of 2**-32 turns per position: the whole units (int32), and what is left of one (float32)."""
+    if keras.ops.is_tensor(frequencies):
+        units = frequencies * (TURN / (2 * math.pi))
+        whole = ops.round(units)
+        return ops.cast(whole, "int32"), ops.cast(units - whole, "float32")
+    units = np.asarray(frequencies, "float64") / (2 * np.pi) * TURN
     whole = np.round(units)
-    phase = positions * ops.convert_to_tensor(whole.astype("int32"))  # (..., F), wraps around
-    rest = ops.cast(positions, "float32") * ops.convert_to_tensor((units - whole).astype("float32"))
+    return ops.convert_to_tensor(whole.astype("int32")), ops.convert_to_tensor((units - whole).astype("float32"))
+
+
+def _reduced_phase(positions: object, whole: object, part: object) -> tuple[object, object]:
+    """Split position * (whole + part) into quarter turns q in [-2, 1] (int32) and a rest of <= pi/4 (float32)."""
+    phase = positions * whole  # (..., F), wraps around
+    rest = ops.cast(positions, "float32") * part
     rounded = ops.round(rest)
     phase = phase + ops.cast(rounded, "int32")
     quarter = ops.right_shift(phase + TURN // 8, 30)

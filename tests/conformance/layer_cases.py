@@ -48,6 +48,22 @@ LAYERS = {
             "expect": {"output_shape": (2, 11, 5), "trainable_weights": 4},
         },
     ],
+    "RotaryEmbedding": [
+        {
+            "init_kwargs": {
+                "max_wavelength": 500.0,
+                "rotary_dim": 4,
+                "interleaved": True,
+                "scaling": {"type": "yarn", "factor": 4.0, "original_length": 64},
+            },
+            "input_shape": (2, 1200, 2, 6),
+        },
+        {
+            "init_kwargs": {"scaling": {"type": "dynamic", "factor": 2.0, "original_length": 3}},
+            "input_shape": (2, 9, 4),
+            "mask": None,
+        },
+    ],
     "SinusoidalPositionEncoding": [
         {"init_kwargs": {"max_wavelength": 500.0}, "input_shape": (2, 1200, 4)},
     ],
