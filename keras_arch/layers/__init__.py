@@ -8,6 +8,7 @@ from keras_arch.layers.transformer.gated_feed_forward import GatedFeedForward
 from keras_arch.layers.transformer.layer_scale import LayerScale
 from keras_arch.layers.transformer.patch_embedding import PatchEmbedding
 from keras_arch.layers.transformer.stochastic_depth import StochasticDepth
+from keras_arch.layers.transformer.transformer_decoder_block import TransformerDecoderBlock
 from keras_arch.layers.transformer.transformer_encoder_block import TransformerEncoderBlock
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "RotaryEmbedding",
     "SinusoidalPositionEncoding",
     "StochasticDepth",
+    "TransformerDecoderBlock",
     "TransformerEncoderBlock",
 ]

@@ -5,6 +5,8 @@ computes to be wrong in half precision if it is computed there. Give a seed to w
 Keras draws unseeded dropout from PyTorch's global generator.
 """
 
+import keras_arch
+
 LAYERS = {
     "GatedFeedForward": [
         {
@@ -69,6 +71,31 @@ LAYERS = {
     ],
     "StochasticDepth": [
         {"init_kwargs": {"rate": 0.5, "seed": 3}, "input_shape": (4, 9, 3)},
+    ],
+    "TransformerDecoderBlock": [
+        {
+            "init_kwargs": {
+                "num_heads": 2,
+                "intermediate_dim": 6,
+                "dropout": 0.1,
+                "feed_forward": "swiglu",
+                "norm_placement": "deepnorm",
+                "num_layers": (2, 3),
+                "layer_scale": 0.5,
+                "stochastic_depth": 0.2,
+                "seed": 5,
+            },
+            "input_shape": {"inputs": (2, 5, 4), "memory": (2, 6, 3)},
+        },
+        {
+            "init_kwargs": lambda: {
+                "norm_placement": "sandwich",
+                "parallel": True,
+                "attention": keras_arch.layers.MultiHeadAttention(2, 3),
+                "feed_forward": keras_arch.layers.GatedFeedForward(7),
+            },
+            "input_shape": (2, 5, 4),
+        },
     ],
     "TransformerEncoderBlock": [
         {

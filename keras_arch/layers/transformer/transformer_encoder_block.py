@@ -4,41 +4,62 @@ from typing import Any
 
 import keras
 
-from keras_arch.core import check
 from keras_arch.core.masking import mask_of, without_mask
 from keras_arch.core.registration import register
-from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
-
-NORMALIZATIONS = {"layer": keras.layers.LayerNormalization, "rms": keras.layers.RMSNormalization}
+from keras_arch.layers.transformer.transformer_block import TransformerBlock, attend
 
 
 @register
-class TransformerEncoderBlock(keras.layers.Layer):
-    """Self-attention and a two-layer feed-forward network, each with a residual connection and a normalization.
+class TransformerEncoderBlock(TransformerBlock):
+    """Self-attention and a feed-forward network, each with a residual connection and a normalization.
 
-    "pre":   x = x + drop(attention(norm(x)));  x = x + drop(feed_forward(norm(x)))
-    "post":  x = norm(x + drop(attention(x)));  x = norm(x + drop(feed_forward(x)))
-    feed_forward(x) = activation(x W1 + b1) W2 + b2.   x: (B, T, D).   B: batch, T: length, D: features.
+    For each branch f, first the attention, then the feed-forward network:
+    "pre":       x = x + f(norm(x)).
+    "post":      x = norm(x + f(x)).
+    "sandwich":  x = x + norm(f(norm(x))).
+    "deepnorm":  x = norm(alpha x + f(x)); `keras_arch.ops.residual.deepnorm_constants` has alpha.
+    parallel:    x = x + attention(y) + feed_forward(y), y = norm(x).
+    feed_forward(x) = activation(x W1 + b1) W2 + b2 for "mlp".   x: (B, T, D).   B: batch, T: length, D: features.
 
     "post" is the paper's placement; "pre" trains without warm-up, and a stack of such blocks wants one normalization
-    after its last. Attention is `keras_arch.layers.MultiHeadAttention`, held as `attention`.
+    after its last, as does a stack of sandwiches. What f computes then passes through dropout, layer scale and
+    stochastic depth, where asked for.
+
+    Attention is `keras_arch.layers.MultiHeadAttention`, held as `attention`, or the given layer.
 
     A mask, given or travelling with the input, hides padded steps both as keys and as queries (which then get no
     attention) and travels on.
 
     Args:
-        num_heads: attention heads; must divide D.
-        intermediate_dim: features inside the feed-forward network.
-        dropout: rate of the dropout at the end of both branches, in [0, 1).
+        num_heads: attention heads; must divide D. None if `attention` is given.
+        intermediate_dim: features inside the feed-forward network. None if `feed_forward` is a layer.
+        dropout: rate of the dropout at the end of each branch, in [0, 1).
         attention_dropout: rate at which attention weights are dropped, in [0, 1).
-        activation: of the feed-forward network; anything `keras.activations.get` takes.
-        norm_placement: "pre" or "post".
+        activation: of the "mlp" network; anything `keras.activations.get` takes.
+        norm_placement: "pre", "post", "sandwich" or "deepnorm".
         normalization: "layer" (`keras.layers.LayerNormalization`) or "rms" (`keras.layers.RMSNormalization`).
         epsilon: added to the variance in the normalizations.
         use_bias: whether projections and feed-forward layers have biases.
-        kernel_initializer: of projections and feed-forward layers.
+        kernel_initializer: of projections and feed-forward layers; "deepnorm" multiplies some of them by its beta.
         bias_initializer: likewise.
-        seed: of the dropouts.
+        seed: of everything that drops.
+        feed_forward: "mlp"; "geglu", "swiglu" or "reglu" for a `keras_arch.layers.GatedFeedForward`; or any layer that
+            maps (B, T, D) to (B, T, D).
+        parallel: whether both branches start from one normalized input; needs "pre" or "sandwich".
+        layer_scale: first value of a weight per feature that multiplies each branch; None for no such weight.
+        stochastic_depth: rate at which a whole branch is dropped for a sample in training, in [0, 1).
+        num_layers: for "deepnorm" only: blocks of the model; (blocks of the encoder, blocks of the decoder) if it has
+            both.
+        num_kv_heads: heads of key and value, a divisor of `num_heads`; None for `num_heads`.
+        rotary_embedding: layer that turns queries and keys by their positions.
+        position_bias: layer that adds a bias of the positions to the scores.
+        qk_norm: normalization of queries and keys, see `keras_arch.layers.MultiHeadAttention`.
+        logit_soft_cap: bound of the scores, likewise.
+        sliding_window: how many steps before and after itself a step sees, its own included, likewise.
+        attention: layer called as `attention(x, x, ...)` in place of the default one, which the arguments about
+            attention describe. It is called with those of query_mask, value_mask, attention_mask, attention_bias,
+            use_causal_mask, return_attention_scores, query_positions and key_positions that are set. Each block wants
+            a layer of its own.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
@@ -49,14 +70,18 @@ class TransformerEncoderBlock(keras.layers.Layer):
         use_causal_mask: whether a step sees no later step.
         return_attention_scores: whether to return (output, scores), scores (B, num_heads, T, T).
         training: whether dropout acts.
+        positions: int (T,) or (B, T), the steps' positions where they are not 0, 1, ...
 
     Returns:
         (B, T, D), with scores if asked for.
 
     Raises:
-        ValueError: if `num_heads` does not divide D, or for an argument out of range.
+        ValueError: if `num_heads` does not divide D, for an argument out of range, or for arguments that describe a
+            part for which a layer is given.
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3; "pre": Xiong et al. 2020, arXiv:2002.04745.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3; "pre": Xiong et al. 2020, arXiv:2002.04745; "sandwich":
+        Ding et al. 2021, arXiv:2105.13290; "deepnorm": Wang et al. 2022, arXiv:2203.00555; parallel: Chowdhery et al.
+        2022, arXiv:2204.02311, section 2; layer scale: Touvron et al. 2021, arXiv:2103.17239.
 
     >>> block = ka.layers.TransformerEncoderBlock(num_heads=2, intermediate_dim=16)
     >>> output, scores = block(np.ones((1, 3, 8), "float32"), return_attention_scores=True)
@@ -64,69 +89,10 @@ class TransformerEncoderBlock(keras.layers.Layer):
     ((1, 3, 8), (1, 2, 3, 3))
     """
 
-    def __init__(
-        self,
-        num_heads: int,
-        intermediate_dim: int,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        activation: Any = "gelu",
-        norm_placement: str = "pre",
-        normalization: str = "layer",
-        epsilon: float = 1e-5,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        seed: int | None = None,
-        **kwargs,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.num_heads = check.integer("num_heads", num_heads)
-        self.intermediate_dim = check.integer("intermediate_dim", intermediate_dim)
-        self.dropout = check.real("dropout", dropout, minimum=0, maximum=1, open_maximum=True)
-        self.attention_dropout = check.real(
-            "attention_dropout", attention_dropout, minimum=0, maximum=1, open_maximum=True
-        )
-        self.activation = keras.activations.get(activation)
-        self.norm_placement = check.one_of("norm_placement", norm_placement, ("pre", "post"))
-        self.normalization = check.one_of("normalization", normalization, NORMALIZATIONS)
-        self.epsilon = check.real("epsilon", epsilon, minimum=0, maximum=1, open_minimum=True)
-        self.use_bias = use_bias
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.bias_initializer = keras.initializers.get(bias_initializer)
-        self.seed = seed
-        self.supports_masking = True
-
     def build(self, input_shape: tuple) -> None:
-        if len(input_shape) != 3:
-            advice = "Pass (batch, length, features)."
-            raise check.refuse("inputs", "must have three axes", tuple(input_shape), advice)
-        features = input_shape[-1]
-        if features % self.num_heads:
-            advice = f"The inputs have {features} features: choose a divisor of that."
-            raise check.refuse("num_heads", "must divide the features", self.num_heads, advice)
-
-        self.attention_norm = self._normalization("attention_norm", input_shape)
-        self.attention = MultiHeadAttention(
-            self.num_heads,
-            features // self.num_heads,
-            dropout=self.attention_dropout,
-            use_bias=self.use_bias,
-            kernel_initializer=self.kernel_initializer,
-            bias_initializer=self.bias_initializer,
-            seed=self.seed,
-            dtype=self.dtype_policy,
-            name="attention",
-        )
-        self.attention.build(input_shape, input_shape)
-        self.attention_drop = self._dropout("attention_drop", 1)
-
-        self.feed_forward_norm = self._normalization("feed_forward_norm", input_shape)
-        self.intermediate_dense = self._dense("intermediate_dense", self.intermediate_dim, self.activation)
-        self.intermediate_dense.build(input_shape)
-        self.output_dense = self._dense("output_dense", features, None)
-        self.output_dense.build((*input_shape[:-1], self.intermediate_dim))
-        self.feed_forward_drop = self._dropout("feed_forward_drop", 2)
+        self._open_build(input_shape, two_stacks=False)
+        self._build_branch("attention", input_shape, lambda: self._build_self_attention(input_shape))
+        self._build_branch("feed_forward", input_shape, lambda: self._build_feed_forward(input_shape))
 
     def call(
         self,
@@ -137,15 +103,16 @@ class TransformerEncoderBlock(keras.layers.Layer):
         use_causal_mask: bool = False,
         return_attention_scores: bool = False,
         training: bool | None = None,
+        positions: Any = None,
     ) -> Any:
-        if mask is None and (attention_mask is not None or attention_bias is not None):
+        if mask is None and any(x is not None for x in (attention_mask, attention_bias, positions)):
             mask = mask_of(inputs)
         inputs = inputs if mask is None else without_mask(inputs)
-        scores = None
+        extras = []
 
-        def attend(x: Any) -> Any:
-            nonlocal scores
-            output = self.attention(
+        def attention(x: Any) -> Any:
+            output, *extras[:] = attend(
+                self.attention,
                 x,
                 x,
                 query_mask=mask,
@@ -154,22 +121,13 @@ class TransformerEncoderBlock(keras.layers.Layer):
                 attention_bias=attention_bias,
                 use_causal_mask=use_causal_mask,
                 return_attention_scores=return_attention_scores,
-                training=training,
+                query_positions=positions,
+                key_positions=positions,
             )
-            output, scores = output if return_attention_scores else (output, None)
-            return self.attention_drop(output, training=training)
+            return output
 
-        def feed_forward(x: Any) -> Any:
-            x = self.output_dense(self.intermediate_dense(x))
-            return self.feed_forward_drop(x, training=training)
-
-        if self.norm_placement == "pre":
-            x = inputs + attend(self.attention_norm(inputs))
-            x = x + feed_forward(self.feed_forward_norm(x))
-        else:
-            x = self.attention_norm(inputs + attend(inputs))
-            x = self.feed_forward_norm(x + feed_forward(x))
-        return (x, scores) if return_attention_scores else x
+        output = self._run_branches(inputs, {"attention": attention, "feed_forward": self._feed}, training)
+        return (output, *extras) if return_attention_scores else output
 
     def compute_output_spec(
         self,
@@ -180,55 +138,14 @@ class TransformerEncoderBlock(keras.layers.Layer):
         use_causal_mask: bool = False,
         return_attention_scores: bool = False,
         training: bool | None = None,
+        positions: Any = None,
     ) -> Any:
         output = keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return output
         batch, length = inputs.shape[:2]
-        return output, keras.KerasTensor((batch, self.num_heads, length, length), dtype=self.compute_dtype)
+        scores = (batch, self.attention.num_heads, length, length)
+        return output, keras.KerasTensor(scores, dtype=self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return tuple(input_shape)
-
-    def get_config(self) -> dict:
-        return {
-            **super().get_config(),
-            "num_heads": self.num_heads,
-            "intermediate_dim": self.intermediate_dim,
-            "dropout": self.dropout,
-            "attention_dropout": self.attention_dropout,
-            "activation": keras.activations.serialize(self.activation),
-            "norm_placement": self.norm_placement,
-            "normalization": self.normalization,
-            "epsilon": self.epsilon,
-            "use_bias": self.use_bias,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
-            "bias_initializer": keras.initializers.serialize(self.bias_initializer),
-            "seed": self.seed,
-        }
-
-    def _normalization(self, name: str, shape: tuple) -> keras.layers.Layer:
-        layer = NORMALIZATIONS[self.normalization](epsilon=self.epsilon, dtype=self.dtype_policy, name=name)
-        layer.build(shape)
-        return layer
-
-    def _dense(self, name: str, units: int, activation: Any) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            use_bias=self.use_bias,
-            kernel_initializer=_clone(self.kernel_initializer),
-            bias_initializer=_clone(self.bias_initializer),
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def _dropout(self, name: str, branch: int) -> keras.layers.Dropout:
-        """Each dropout has a seed of its own, or equal shapes would drop the same places."""
-        seed = None if self.seed is None else self.seed + branch
-        return keras.layers.Dropout(self.dropout, seed=seed, dtype=self.dtype_policy, name=name)
-
-
-def _clone(initializer: Any) -> Any:
-    """A copy: one unseeded initializer object gives kernels of one shape the same values."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer

@@ -135,7 +135,10 @@ def test_kernels_of_one_shape_start_different():
     ("arguments", "message"),
     [
         ({"num_heads": 4}, r"num_heads must divide the features; received num_heads=4\. The inputs have 6 features"),
-        ({"norm_placement": "middle"}, r"norm_placement must be one of 'post', 'pre'; received"),
+        (
+            {"norm_placement": "middle"},
+            r"norm_placement must be one of 'deepnorm', 'post', 'pre', 'sandwich'; received",
+        ),
         ({"normalization": "batch"}, r"normalization must be one of 'layer', 'rms'; received"),
         ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\)"),
         ({"intermediate_dim": 0}, "intermediate_dim must be an integer >= 1"),
