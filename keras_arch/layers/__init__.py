@@ -1,5 +1,7 @@
 """Building blocks that Keras lacks."""
 
+from keras_arch.layers.attention.attention_pooling import AttentionPooling
+from keras_arch.layers.attention.linear_attention import LinearAttention
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_arch.layers.positional.rotary_embedding import RotaryEmbedding
 from keras_arch.layers.positional.sinusoidal_position_encoding import SinusoidalPositionEncoding
@@ -12,9 +14,11 @@ from keras_arch.layers.transformer.transformer_decoder_block import TransformerD
 from keras_arch.layers.transformer.transformer_encoder_block import TransformerEncoderBlock
 
 __all__ = [
+    "AttentionPooling",
     "GatedFeedForward",
     "LayerNormLSTMCell",
     "LayerScale",
+    "LinearAttention",
     "MultiHeadAttention",
     "PatchEmbedding",
     "RotaryEmbedding",

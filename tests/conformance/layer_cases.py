@@ -8,6 +8,20 @@ Keras draws unseeded dropout from PyTorch's global generator.
 import keras_arch
 
 LAYERS = {
+    "AttentionPooling": [
+        {
+            "init_kwargs": {
+                "num_heads": 2,
+                "key_dim": 3,
+                "num_queries": 3,
+                "dropout": 0.2,
+                "query_initializer": "random_normal",
+                "seed": 3,
+            },
+            "input_shape": (2, 7, 4),
+            "expect": {"output_shape": (2, 3, 4), "trainable_weights": 9},
+        },
+    ],
     "GatedFeedForward": [
         {
             "init_kwargs": {
@@ -27,6 +41,17 @@ LAYERS = {
             "init_kwargs": {"initial_value": 0.3, "gamma_regularizer": "l1", "gamma_constraint": "non_neg"},
             "input_shape": (2, 5, 4),
             "expect": {"losses": 1},
+        },
+    ],
+    "LinearAttention": [
+        {
+            "init_kwargs": {"num_heads": 2, "key_dim": 3, "value_dim": 4, "feature_map": "softplus"},
+            "input_shape": {"query": (2, 5, 4), "value": (2, 6, 4)},
+        },
+        {
+            "init_kwargs": {"num_heads": 2, "key_dim": 3, "use_bias": False},
+            "input_shape": {"query": (2, 70, 4), "value": (2, 70, 4)},
+            "call_kwargs": {"use_causal_mask": True},
         },
     ],
     "MultiHeadAttention": [

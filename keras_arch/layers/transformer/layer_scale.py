@@ -63,7 +63,8 @@ class LayerScale(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> Any:
-        wide = keras.backend.result_type(inputs.dtype, "float32")
+        # keras.backend.result_type knows no float64 on PyTorch in Keras 3.15.
+        wide = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
         return ops.cast(ops.cast(inputs, wide) * ops.cast(self.gamma, wide), inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
