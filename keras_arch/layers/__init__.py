@@ -3,6 +3,9 @@
 from keras_arch.layers.attention.attention_pooling import AttentionPooling
 from keras_arch.layers.attention.linear_attention import LinearAttention
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
+from keras_arch.layers.positional.alibi_bias import ALiBiBias
+from keras_arch.layers.positional.relative_position_bias import RelativePositionBias
+from keras_arch.layers.positional.relative_position_bias_2d import RelativePositionBias2D
 from keras_arch.layers.positional.rotary_embedding import RotaryEmbedding
 from keras_arch.layers.positional.sinusoidal_position_encoding import SinusoidalPositionEncoding
 from keras_arch.layers.recurrent.layer_norm_lstm_cell import LayerNormLSTMCell
@@ -14,6 +17,7 @@ from keras_arch.layers.transformer.transformer_decoder_block import TransformerD
 from keras_arch.layers.transformer.transformer_encoder_block import TransformerEncoderBlock
 
 __all__ = [
+    "ALiBiBias",
     "AttentionPooling",
     "GatedFeedForward",
     "LayerNormLSTMCell",
@@ -21,6 +25,8 @@ __all__ = [
     "LinearAttention",
     "MultiHeadAttention",
     "PatchEmbedding",
+    "RelativePositionBias",
+    "RelativePositionBias2D",
     "RotaryEmbedding",
     "SinusoidalPositionEncoding",
     "StochasticDepth",

@@ -8,6 +8,13 @@ Keras draws unseeded dropout from PyTorch's global generator.
 import keras_arch
 
 LAYERS = {
+    "ALiBiBias": [
+        {
+            "init_kwargs": {"num_heads": 3, "causal": False},
+            "input_shape": {"query": (2, 5, 4), "key": (2, 7, 4)},
+            "mask": None,
+        },
+    ],
     "AttentionPooling": [
         {
             "init_kwargs": {
@@ -73,6 +80,36 @@ LAYERS = {
             "input_shape": (2, 5, 6, 2),
             "dynamic_axes": (0, 1),
             "expect": {"output_shape": (2, 11, 5), "trainable_weights": 4},
+        },
+    ],
+    "RelativePositionBias": [
+        {
+            "init_kwargs": {
+                "num_heads": 3,
+                "num_buckets": 8,
+                "max_distance": 24,
+                "bidirectional": False,
+                "embeddings_initializer": "glorot_uniform",
+                "embeddings_regularizer": "l2",
+                "embeddings_constraint": "unit_norm",
+            },
+            "input_shape": {"query": (2, 5, 4), "key": (2, 7, 4)},
+            "mask": None,
+        },
+    ],
+    "RelativePositionBias2D": [
+        {
+            "init_kwargs": {
+                "num_heads": 3,
+                "window_size": (2, 3),
+                "class_token": True,
+                "embeddings_initializer": "glorot_uniform",
+                "embeddings_regularizer": "l2",
+                "embeddings_constraint": "unit_norm",
+            },
+            "input_shape": (2, 7, 4),
+            "dynamic_axes": (0,),
+            "mask": None,
         },
     ],
     "RotaryEmbedding": [

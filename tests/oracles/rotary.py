@@ -1,4 +1,4 @@
-"""Rotary embeddings one pair at a time in NumPy's longest float, and the scalings as their papers and programs put them."""
+"""Rotary embeddings one pair at a time in NumPy's longest float; the scalings as papers and programs put them."""
 
 import math
 
