@@ -29,6 +29,31 @@ LAYERS = {
             "expect": {"output_shape": (2, 3, 4), "trainable_weights": 9},
         },
     ],
+    "AxialRotaryEmbedding2D": [
+        {
+            "init_kwargs": {
+                "grid_size": (3, 5),
+                "max_wavelength": 50.0,
+                "rotary_dim": 8,
+                "interleaved": True,
+                "num_prefix_tokens": 1,
+            },
+            "input_shape": (2, 16, 2, 10),
+            "dynamic_axes": (0,),
+        },
+    ],
+    "FourierFeatures": [
+        {
+            "init_kwargs": {"num_frequencies": 4, "scale": 3.0, "learn_frequencies": True, "seed": 5},
+            "input_shape": (2, 5, 3),
+            "skip": {"low_precision": "it rounds the weights, and the layer keeps its frequencies in float32"},
+        },
+        {
+            "init_kwargs": {"num_frequencies": 4, "seed": 5},
+            "input_shape": (2, 3),
+            "expect": {"trainable_weights": 0, "non_trainable_weights": 1},
+        },
+    ],
     "GatedFeedForward": [
         {
             "init_kwargs": {
@@ -49,6 +74,20 @@ LAYERS = {
             "input_shape": (2, 5, 4),
             "expect": {"losses": 1},
         },
+    ],
+    "LearnedPositionEmbedding": [
+        {
+            "init_kwargs": {
+                "max_length": 6,
+                "interpolation": "cubic",
+                "embeddings_initializer": "glorot_uniform",
+                "embeddings_regularizer": "l2",
+                "embeddings_constraint": "unit_norm",
+            },
+            "input_shape": (2, 8, 4),
+            "skip": {"mask_equals_slicing": "a sequence beyond the table stretches it, padding included"},
+        },
+        {"init_kwargs": {"max_length": (3, 5)}, "input_shape": (2, 4, 5, 4), "mask": None},
     ],
     "LinearAttention": [
         {
@@ -130,6 +169,9 @@ LAYERS = {
     ],
     "SinusoidalPositionEncoding": [
         {"init_kwargs": {"max_wavelength": 500.0}, "input_shape": (2, 1200, 4)},
+    ],
+    "SinusoidalPositionEncoding2D": [
+        {"init_kwargs": {"max_wavelength": 500.0}, "input_shape": (2, 200, 30, 4)},
     ],
     "StochasticDepth": [
         {"init_kwargs": {"rate": 0.5, "seed": 3}, "input_shape": (4, 9, 3)},

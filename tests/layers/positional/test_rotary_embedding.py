@@ -112,15 +112,15 @@ def test_partial_rotation_leaves_the_rest_untouched(rng, interleaved):
     x = rng.standard_normal((2, 5, 3, 10)).astype("float32")
     got = values(RotaryEmbedding(rotary_dim=4, interleaved=interleaved)(x))
     np.testing.assert_array_equal(got[..., 4:], x[..., 4:])
-    np.testing.assert_array_equal(got[..., :4], values(RotaryEmbedding(interleaved=interleaved)(x[..., :4])))
+    np.testing.assert_allclose(got[..., :4], values(RotaryEmbedding(interleaved=interleaved)(x[..., :4])), atol=5e-7)
 
 
 def test_positions_of_left_padded_samples_and_inputs_without_heads(rng):
     layer, x = RotaryEmbedding(), rng.standard_normal((2, 4, 3, 8)).astype("float32")
     got = values(layer(x, positions=np.array([[0, 0, 0, 1], [0, 1, 2, 3]])))
-    np.testing.assert_array_equal(got[0, 2:], values(layer(x[:1, 2:]))[0])
-    np.testing.assert_array_equal(got[1], values(layer(x))[1])
-    np.testing.assert_array_equal(values(RotaryEmbedding()(x[:, :, 1])), values(layer(x))[:, :, 1])
+    np.testing.assert_allclose(got[0, 2:], values(layer(x[:1, 2:]))[0], atol=5e-7)
+    np.testing.assert_allclose(got[1], values(layer(x))[1], atol=5e-7)
+    np.testing.assert_allclose(values(RotaryEmbedding()(x[:, :, 1])), values(layer(x))[:, :, 1], atol=5e-7)
 
 
 def test_unknown_length_in_a_functional_model(rng):
