@@ -29,6 +29,7 @@ FLOORS = {
     "layers": 3,
     "compression": 3,
     "explain": 3,
+    "distribution": 3,
     "plots": 4,
     "tensorboard": 4,
     "report": 4,
