@@ -174,9 +174,9 @@ def attention_factor(scaling: dict[str, Any] | None) -> float:
 
 def _dynamic_tensor(plain: np.ndarray, exponents: np.ndarray, scaling: dict[str, Any], length: Any) -> Any:
     wide = "float32" if keras.backend.backend() == "jax" else "float64"  # JAX has no float64 unless x64 is switched on
-    factor = scaling["factor"]
-    ratio = factor * ops.cast(length, wide) / scaling["original_length"] - (factor - 1)
-    ratio = ops.maximum(ratio, ops.ones((), wide))
+    factor, trained = scaling["factor"], scaling["original_length"]
+    length = ops.maximum(ops.cast(length, "int32"), trained)  # of integers: PyTorch's maximum makes float64 float32
+    ratio = factor * ops.cast(length, wide) / trained - (factor - 1)
     stretch = ops.exp(ops.log(ratio) * ops.convert_to_tensor(exponents, dtype=wide))
     return ops.convert_to_tensor(plain, dtype=wide) * stretch
 
