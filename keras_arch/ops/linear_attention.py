@@ -40,7 +40,7 @@ def linear_attention(
     *,
     causal: bool = False,
     sums: Any = None,
-    chunk: int = 64,
+    chunk: int = 128,
 ) -> tuple[Any, Any]:
     """Attention with weights that are products of features: sums over the keys are taken once, for all queries.
 
@@ -136,22 +136,23 @@ def _causal(query: Any, key: Any, value: Any, sums: Any, chunk: int) -> tuple[An
     length = max(queries, keys) if known else ops.maximum(queries, keys)
     chunk = max(1, min(chunk, length)) if known else chunk
     count = (length + chunk - 1) // chunk
-    query, key, value = (_chunks(x, count, chunk) for x in (query, key, value))  # (B, G, C, N, ·), G: chunks
+    query, key, value = (_chunks(x, count, chunk) for x in (query, key, value))  # (B, N, G, C, ·), G: chunks
 
-    weights = ops.einsum("bgtnr,bgsnr->bgnts", query, key) * ops.tril(ops.ones((chunk, chunk), query.dtype))
-    added = ops.einsum("bgsnr,bgsnv->bgnrv", key, value)
-    first = ops.zeros_like(added[:, :1]) if sums is None else ops.cast(sums, added.dtype)[:, None]
-    carried = ops.cumsum(ops.concatenate([first, added], axis=1), axis=1)  # (B, G + 1, N, R, V + 1)
-    output = ops.einsum("bgnts,bgsnv->bgtnv", weights, value)
-    output = output + ops.einsum("bgtnr,bgnrv->bgtnv", query, carried[:, :-1])
-    output = ops.reshape(output, (ops.shape(output)[0], count * chunk, *output.shape[3:]))  # (B, G C, N, V + 1)
-    return output[:, count * chunk - queries :], carried[:, -1]
+    weights = ops.matmul(query, ops.swapaxes(key, -1, -2)) * ops.tril(ops.ones((chunk, chunk), query.dtype))
+    added = ops.matmul(ops.swapaxes(key, -1, -2), value)  # (B, N, G, R, V + 1)
+    first = ops.zeros_like(added[:, :, :1]) if sums is None else ops.cast(sums, added.dtype)[:, :, None]
+    carried = ops.cumsum(ops.concatenate([first, added], axis=2), axis=2)  # (B, N, G + 1, R, V + 1)
+    output = ops.matmul(weights, value) + ops.matmul(query, carried[:, :, :-1])
+    output = ops.reshape(output, (*ops.shape(output)[:2], count * chunk, output.shape[-1]))  # (B, N, G C, V + 1)
+    output = ops.transpose(output[:, :, count * chunk - queries :], (0, 2, 1, 3))  # (B, T, N, V + 1)
+    return output, carried[:, :, -1]
 
 
 def _chunks(x: Any, count: Any, chunk: int) -> Any:
-    """(B, L, N, F) with zeros in front up to a length of count * chunk, cut into (B, count, chunk, N, F)."""
-    batch, length = ops.shape(x)[:2]
+    """(B, L, N, F) with zeros in front up to a length of count * chunk, cut into (B, N, count, chunk, F)."""
+    batch, length, heads, features = ops.shape(x)
+    x = ops.transpose(x, (0, 2, 1, 3))  # (B, N, L, F)
     padding = count * chunk - length
     if not (isinstance(padding, int) and padding == 0):
-        x = ops.concatenate([ops.zeros((batch, padding, *x.shape[2:]), x.dtype), x], axis=1)
-    return ops.reshape(x, (batch, count, chunk, *x.shape[2:]))
+        x = ops.concatenate([ops.zeros((batch, heads, padding, features), x.dtype), x], axis=2)
+    return ops.reshape(x, (batch, heads, count, chunk, features))

@@ -96,7 +96,7 @@ LAYERS = {
         },
         {
             "init_kwargs": {"num_heads": 2, "key_dim": 3, "use_bias": False},
-            "input_shape": {"query": (2, 70, 4), "value": (2, 70, 4)},
+            "input_shape": {"query": (2, 140, 4), "value": (2, 140, 4)},
             "call_kwargs": {"use_causal_mask": True},
         },
     ],

@@ -34,7 +34,7 @@ class LinearAttention(keras.layers.Layer):
     can be copied from it and any block takes one for the other. No mask over pairs, bias, rotation or dropout of the
     weights exists here: the weights of pairs are never formed.
 
-    The causal form works in chunks of 64 steps, dense inside. The last query stands beside the last key, a query that
+    The causal form works in chunks of 128 steps, dense inside. The last query stands beside the last key, a query that
     sees no key gets zeros before the output projection, and all sums run in float32 at any precision. `query_mask`
     travels on with the output.
 
