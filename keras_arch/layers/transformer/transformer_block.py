@@ -60,7 +60,8 @@ class TransformerBlock(keras.layers.Layer):
         attention: keras.layers.Layer | None = None,
         **kwargs,
     ) -> None:
-        super().__init__(**kwargs)
+        # Each part casts its own inputs; Keras would also cast the float32 parts of a cache.
+        super().__init__(**kwargs, autocast=False)
         self.num_heads = None if num_heads is None else check.integer("num_heads", num_heads)
         self.intermediate_dim = (
             None if intermediate_dim is None else check.integer("intermediate_dim", intermediate_dim)
@@ -212,6 +213,7 @@ class TransformerBlock(keras.layers.Layer):
         def finished(name: str) -> Callable[[Any], Any]:
             return lambda y: self._finish(name, branches[name](y), training)
 
+        x = ops.cast(x, self.compute_dtype)
         if self.parallel:
             return residual(x, lambda y: sum(finished(name)(y) for name in branches), self.norm, self.norm_placement)
         for name in branches:

@@ -1,5 +1,6 @@
 """One block of a transformer decoder, with or without a memory to look at."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -232,13 +233,14 @@ class TransformerDecoderBlock(TransformerBlock):
         self._check_memory(memory)
         sizes = {"max_length": max_length, "window": window}
         sizes = {name: size for name, size in sizes.items() if size is not None}
-        steps = self.attention.make_cache(batch_size, **sizes)
+        steps = _method("attention", self.attention, "make_cache")(batch_size, **sizes)
         if memory is None:
             return DecoderCache(steps)
         memory_mask = mask_of(memory) if memory_mask is None else memory_mask
         given = {} if memory_mask is None else {"value_mask": memory_mask}
         memory = memory if memory_mask is None else without_mask(memory)
-        return DecoderCache(steps, self.cross_attention.cache_memory(memory, **given))
+        cache_memory = _method("cross_attention", self.cross_attention, "cache_memory")
+        return DecoderCache(steps, cache_memory(memory, **given))
 
     def call(
         self,
@@ -323,3 +325,11 @@ class TransformerDecoderBlock(TransformerBlock):
     def get_config(self) -> dict:
         cross = keras.saving.serialize_keras_object(self.cross_attention) if self.has_given_cross_attention else None
         return {**super().get_config(), "cross_attention": cross}
+
+
+def _method(argument: str, layer: keras.layers.Layer, name: str) -> Callable[..., Any]:
+    """What a cache is made by; a given layer may lack it."""
+    if not hasattr(layer, name):
+        advice = "Use an attention layer of keras_arch, or one that has it."
+        raise check.refuse(argument, f"must have {name} for cached decoding", layer, advice)
+    return getattr(layer, name)

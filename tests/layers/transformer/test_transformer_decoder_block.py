@@ -5,7 +5,7 @@ from keras import ops
 from oracles.attention import layer_norm_loop, multi_head_attention_loop
 from oracles.transformer_block import three_branches
 
-from keras_arch.layers import MultiHeadAttention, TransformerDecoderBlock
+from keras_arch.layers import LinearAttention, MultiHeadAttention, TransformerDecoderBlock
 
 pytestmark = pytest.mark.backend
 
@@ -179,6 +179,89 @@ def test_memory_must_come_as_at_the_first_call(x, memory):
         TransformerDecoderBlock(2, 9, cross_attention=MultiHeadAttention(2, 3))(x)
     with pytest.raises(ValueError, match="cross_attention must be a Keras layer; received"):
         TransformerDecoderBlock(2, 9, cross_attention=3)
+
+
+CACHED = {
+    "linear": lambda: LinearAttention(2, 3),
+}
+
+
+PARTS = ("attention", "cross_attention")
+
+
+def with_parts(kind):
+    return TransformerDecoderBlock(intermediate_dim=9, **{name: CACHED[kind]() for name in PARTS})
+
+
+def decoded(block, x, cache, chunks, **arguments):
+    """Outputs of a block that gets the steps in chunks, and its last cache."""
+    outputs, start = [], 0
+    for length in chunks:
+        part = {name: value[:, start : start + length] for name, value in arguments.items()}
+        output, cache = block(x[:, start : start + length], cache=cache, **part)
+        outputs.append(values(output))
+        start += length
+    return np.concatenate(outputs, axis=1), cache
+
+
+@pytest.mark.parametrize("kind", CACHED)
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("placement", ["pre", "post", "parallel"])
+def test_decoding_step_by_step_equals_one_call(x, memory, rng, kind, looks, placement):
+    parts = {"attention": CACHED[kind](), **({"cross_attention": CACHED[kind]()} if looks else {})}
+    block = TransformerDecoderBlock(intermediate_dim=9, **parts, **PLACEMENTS[placement])
+    shapes, given = ((x.shape, memory.shape), {"memory": memory}) if looks else ((x.shape,), {})
+    randomized(block, shapes, rng)
+    full = values(block(x, **given))
+    got, _ = decoded(block, x, block.make_cache(2, **given), (2, 1, 1))
+    np.testing.assert_allclose(got, full, atol=1e-5)
+
+
+def test_padded_steps_of_a_cached_prompt_count_no_more_than_in_one_call(x, memory, rng):
+    block = randomized(with_parts("linear"), (x.shape, memory.shape), rng)
+    seen = np.array([[0, 1, 1, 1], [1, 1, 1, 1]], "bool")
+    masks = {"memory": memory, "memory_mask": np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 1]], "bool")}
+    full = values(block(x, mask=seen, **masks))
+    got, _ = decoded(block, x, block.make_cache(2, **masks), (2, 1, 1), mask=seen)
+    np.testing.assert_allclose(got[seen], full[seen], atol=1e-5)
+    masking = keras.layers.Masking()
+    travelling = masking(memory * masks["memory_mask"][..., None])
+    got, _ = decoded(block, x, block.make_cache(2, memory=travelling), (4,), mask=seen)
+    np.testing.assert_allclose(got[seen], full[seen], atol=1e-5)
+
+
+def test_the_memory_is_projected_once(x, memory, rng):
+    block = randomized(with_parts("linear"), (x.shape, memory.shape), rng)
+    full, cache = values(block(x, memory)), block.make_cache(2, memory=memory)
+    for dense in (block.cross_attention.key_dense, block.cross_attention.value_dense):
+        dense.kernel.assign(np.zeros(dense.kernel.shape))
+    got, _ = decoded(block, x, cache, (1, 3))
+    np.testing.assert_allclose(got, full, atol=1e-5)
+
+
+def test_a_cache_of_linear_attention_keeps_its_float32_sums_in_mixed_precision(x):
+    block = TransformerDecoderBlock(intermediate_dim=9, attention=LinearAttention(2, 3), dtype="mixed_bfloat16")
+    block(x)
+    _, cache = block(x, cache=block.make_cache(2))
+    _, after = block(x[:, :1], cache=cache)
+    assert keras.backend.standardize_dtype(after.self_attention.sums.dtype) == "float32"
+    assert np.abs(values(after.self_attention.sums - cache.self_attention.sums)).max() > 0
+    assert (values(cache.self_attention.sums) != values(ops.cast(cache.self_attention.sums, "bfloat16"))).any()
+
+
+def test_a_wrong_cache_says_what_to_do(x, memory):
+    with pytest.raises(ValueError, match=r"cache needs a built block; received cache=None\. Call the block once"):
+        TransformerDecoderBlock(2, 9).make_cache(2)
+    block = TransformerDecoderBlock(intermediate_dim=9, attention=keras.layers.MultiHeadAttention(2, 3))
+    block(x)
+    with pytest.raises(ValueError, match=r"attention must have make_cache .*MultiHeadAttention"):
+        block.make_cache(2)
+    block = with_parts("linear")
+    block(x, memory)
+    with pytest.raises(ValueError, match="memory must be passed in every call; received memory=None"):
+        block.make_cache(2)
+    with pytest.raises(ValueError, match="memory is held by the cache; received"):
+        block(x, memory, cache=block.make_cache(2, memory=memory))
 
 
 @pytest.mark.oracle
