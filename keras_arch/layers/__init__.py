@@ -1,6 +1,7 @@
 """Building blocks that Keras lacks."""
 
 from keras_arch.layers.attention.attention_pooling import AttentionPooling
+from keras_arch.layers.attention.kv_cache import KVCache
 from keras_arch.layers.attention.linear_attention import LinearAttention
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_arch.layers.positional.alibi_bias import ALiBiBias
@@ -26,6 +27,7 @@ __all__ = [
     "AxialRotaryEmbedding2D",
     "FourierFeatures",
     "GatedFeedForward",
+    "KVCache",
     "LayerNormLSTMCell",
     "LayerScale",
     "LearnedPositionEmbedding",

@@ -127,23 +127,46 @@ def masked_softmax(scores: Any, mask: Any = None, bias: Any = None, axes: int = 
     """
     scores = ops.convert_to_tensor(scores)
     mask, bias = fold_hiding_bias(mask, bias)
-    weights = _softmax(scores, mask, bias, axes)
+    weights = unmasked_softmax(scores, mask, bias, axes)
     if mask is not None:
         sees = ops.any(mask, axis=tuple(range(-axes, 0)), keepdims=True)
         weights = ops.where(sees, weights, ops.zeros((), weights.dtype))
     return ops.cast(weights, scores.dtype)
 
 
-def _softmax(scores: Any, mask: Any, bias: Any, axes: int) -> Any:
-    """`masked_softmax` in float32 or wider, fully masked rows left uniform."""
+def unmasked_softmax(
+    scores: Any, mask: Any, bias: Any, axes: int = 1, soft_cap: float | None = None, sinks: Any = None
+) -> Any:
+    """Softmax of what a soft cap leaves of the scores + bias, where rows that see nothing come out uniform.
+
+    Args:
+        scores: float tensor, (B, N, ...).
+        mask: None, or bool tensor that broadcasts to `scores`, True where seen.
+        bias: None, or finite float tensor that broadcasts to `scores`.
+        axes: how many of the last axes to normalise over.
+        soft_cap: None, or c in c tanh(score / c).
+        sinks: None, or float (N,): exp(sink) takes part in the sum of each row; rows that see nothing are then 0.
+    Returns:
+        Tensor of the shape of `scores`, in float32 or wider.
+
+    >>> keras.ops.convert_to_numpy(unmasked_softmax(np.zeros((1, 1, 1, 3)), None, None, sinks=np.zeros(1))).tolist()
+    [[[[0.25, 0.25, 0.25]]]]
+    """
     wide = keras.backend.result_type(scores.dtype, "float32")  # float16 overflows above 65504
     scores, extra = ops.cast(scores, wide), additive_mask(mask, bias, wide)
+    if soft_cap is not None:
+        scores = soft_cap * ops.tanh(scores / soft_cap)
     scores = scores if extra is None else scores + extra
-    if axes == 1 and len(scores.shape) <= 5:
+    if axes == 1 and len(scores.shape) <= 5 and sinks is None:
         return ops.softmax(scores)
     shape = ops.shape(scores)
     rows = ops.reshape(scores, (-1, math.prod(shape[-axes:])))  # oneDNN's softmax in TensorFlow 2.21 ends at rank 5
-    return ops.reshape(ops.softmax(rows), shape)
+    if sinks is None:
+        return ops.reshape(ops.softmax(rows), shape)
+    sinks = ops.reshape(ops.cast(sinks, wide), (-1, *[1] * (len(shape) - 2)))  # (N, 1, ...)
+    sinks = ops.broadcast_to(sinks, (*shape[:-axes], *[1] * axes))
+    rows = ops.concatenate([rows, ops.reshape(sinks, (-1, 1))], axis=-1)
+    return ops.reshape(ops.softmax(rows)[:, :-1], shape)
 
 
 def scaled_dot_product_attention(
@@ -154,6 +177,8 @@ def scaled_dot_product_attention(
     bias: Any = None,
     *,
     scale: float | None = None,
+    soft_cap: float | None = None,
+    sinks: Any = None,
     layout: ScoreLayout = SEQUENCES,
     drop: Callable[[Any], Any] | None = None,
     return_weights: bool = False,
@@ -161,20 +186,25 @@ def scaled_dot_product_attention(
     """Attention by explicit scores, on every backend and over any axes.
 
     output = softmax(scale * query key^T + bias, over what the mask shows) value; a query that sees nothing gets zeros.
+    With a soft cap c the scaled scores become c tanh(score / c) first; with sinks, exp(sink[n]) takes part in the sum
+    of each row of head n and has no value, so that weights may sum to less than 1.
 
     Args:
         query: (B, T, N, H), or what `layout` says.   B: batch, T: query length, N: heads, H: features per head.
-        key: (B, S, N, H).   S: key length.
-        value: (B, S, N, V).
+        key: (B, S, M, H), M dividing N: query head n attends with key head n // (N / M).   S: key length.
+        value: (B, S, M, V).
         mask: None, or bool tensor that broadcasts to the scores (B, N, T, S), True where seen.
         bias: None, or float tensor that broadcasts to the scores; -32752 and below hides like the mask.
         scale: 1 / sqrt(H) if None. The query is scaled before the product, which float16 could overflow.
+        soft_cap: None, or c > 0.
+        sinks: None, or float (N,).
         layout: which axes are attended over.
         drop: what is done to the weights before they meet the values, such as dropout.
         return_weights: whether the weights are wanted.
     Returns:
         (output, weights): (B, T, N, V), and (B, N, T, S) before `drop`, in the query's dtype; None if not wanted.
-    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2; soft cap: Gemma team 2024, arXiv:2408.00118; grouped
+        heads: Ainslie et al. 2023, arXiv:2305.13245; sinks: Xiao et al. 2023, arXiv:2309.17453, section 3.3.
 
     >>> x = np.ones((1, 3, 2, 4), "float32")
     >>> output, weights = scaled_dot_product_attention(x, x, x, causal_mask(3, 3), return_weights=True)
@@ -183,11 +213,10 @@ def scaled_dot_product_attention(
     """
     query = ops.convert_to_tensor(query)
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    to_scores, to_output = layout.products
     mask, bias = fold_hiding_bias(mask, bias)
-    scores = ops.einsum(to_scores, query * scale, key)  # (B, N, T, S)
-    weights = ops.cast(_softmax(scores, mask, bias, len(layout.axes)), query.dtype)
-    output = ops.einsum(to_output, weights if drop is None else drop(weights), value)  # (B, T, N, V)
+    scores = _scores(query * scale, key, layout)  # (B, N, T, S)
+    weights = ops.cast(unmasked_softmax(scores, mask, bias, len(layout.axes), soft_cap, sinks), query.dtype)
+    output = _weighted(weights if drop is None else drop(weights), value, layout)  # (B, T, N, V)
     if mask is not None:
         output = _blank(output, mask, layout)
     if not return_weights:
@@ -196,6 +225,30 @@ def scaled_dot_product_attention(
         sees = ops.any(mask, axis=layout.key_axes, keepdims=True)
         weights = ops.where(sees, weights, ops.zeros((), weights.dtype))
     return output, weights
+
+
+def _scores(query: Any, key: Any, layout: ScoreLayout) -> Any:
+    heads, key_heads = query.shape[-2], key.shape[-2]
+    if heads == key_heads:
+        return ops.einsum(layout.products[0], query, key)
+    if layout != SEQUENCES:
+        return ops.einsum(layout.products[0], query, ops.repeat(key, heads // key_heads, axis=-2))
+    batch, length, _, size = ops.shape(query)
+    query = ops.reshape(query, (batch, length, key_heads, heads // key_heads, size))  # (B, T, M, G, H)
+    scores = ops.einsum("btmgh,bsmh->bmgts", query, key)
+    return ops.reshape(scores, (batch, heads, length, ops.shape(key)[1]))
+
+
+def _weighted(weights: Any, value: Any, layout: ScoreLayout) -> Any:
+    heads, key_heads = weights.shape[-2 * len(layout.axes) - 1], value.shape[-2]
+    if heads == key_heads:
+        return ops.einsum(layout.products[1], weights, value)
+    if layout != SEQUENCES:
+        return ops.einsum(layout.products[1], weights, ops.repeat(value, heads // key_heads, axis=-2))
+    batch, _, length, memory = ops.shape(weights)
+    weights = ops.reshape(weights, (batch, key_heads, heads // key_heads, length, memory))
+    output = ops.einsum("bmgts,bsmh->btmgh", weights, value)
+    return ops.reshape(output, (batch, length, heads, value.shape[-1]))
 
 
 def has_fused_attention() -> bool:
@@ -222,8 +275,8 @@ def fused_attention(
 
     Args:
         query: (B, T, N, H).
-        key: (B, S, N, H).
-        value: (B, S, N, H).
+        key: (B, S, M, H), M dividing N.
+        value: (B, S, M, H).
         mask: None, or bool tensor of rank 4 that broadcasts to (B, N, T, S).
         bias: None, or float tensor of rank 4 that broadcasts to (B, N, T, S).
         scale: 1 / sqrt(H) if None.
@@ -238,6 +291,8 @@ def fused_attention(
     """
     mask, bias = fold_hiding_bias(mask, bias)
     extra = additive_mask(mask, bias, keras.backend.standardize_dtype(query.dtype))
+    if key.shape[2] != query.shape[2]:
+        key, value = (ops.repeat(x, query.shape[2] // x.shape[2], axis=2) for x in (key, value))
     output = ops.dot_product_attention(
         query, key, value, bias=extra, scale=scale, is_causal=causal, flash_attention=flash
     )

@@ -1,42 +1,47 @@
-"""Keras's multi-head attention with a bias, honest masks, and scores on every path."""
+"""Keras's multi-head attention with what it lacks: encodings, grouped heads, caches, tiles and honest masks."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_arch.core import check
 from keras_arch.core.masking import with_mask, without_mask
 from keras_arch.core.registration import register
-from keras_arch.ops.attention import (
-    SEQUENCES,
-    causal_mask,
-    fused_attention,
-    has_fused_attention,
-    scaled_dot_product_attention,
-    window_mask,
-)
+from keras_arch.layers.attention.attention_settings import AttentionSettings
+from keras_arch.layers.attention.kv_cache import KVCache
+from keras_arch.layers.attention.lookup import Lookup, look_up, look_up_cached, order_masks, turn
+from keras_arch.layers.attention.projections import keras_parts
+from keras_arch.layers.attention.score_arguments import both, fit
+from keras_arch.ops.attention import SEQUENCES, has_fused_attention, scaled_dot_product_attention
 from keras_arch.ops.score_layout import ScoreLayout
+from keras_arch.ops.sequence_attention import sequence_attention
 
 
 @register
-class MultiHeadAttention(keras.layers.MultiHeadAttention):
+class MultiHeadAttention(AttentionSettings):
     """Multi-head attention: `keras.layers.MultiHeadAttention` and what it lacks.
 
     output = concat over heads of softmax(Q K^T / sqrt(H) + bias, over what the masks show) V, projected.
-    Q, K, V: inputs projected to (B, T, N, H), (B, S, N, H), (B, S, N, V).
-    B: batch, T: query length, S: key length, N: heads, H: `key_dim`, V: `value_dim`, D: features.
+    Q, K, V: inputs projected to (B, T, N, H), (B, S, M, H), (B, S, M, V).
+    B: batch, T: query length, S: key length, N: heads, M: key heads, H: `key_dim`, V: `value_dim`, D: features.
 
     Weights have Keras's names, shapes and order, so weight files, LoRA and `model.quantize` work across both classes;
     without the extras below both compute the same. The differences:
 
-    * `attention_bias` is added to the scores.
+    * `attention_bias` is added to the scores; `rotary_embedding` turns queries and keys, and `position_bias` adds a
+      bias by position; `num_kv_heads`, `qk_norm`, `logit_soft_cap` and `sinks` are those of recent language models.
     * `query_mask` given in the call is honoured and travels on with the output; the input keeps its own mask.
     * `use_causal_mask` and `sliding_window` align the last query with the last key (bottom right), which cached
       decoding with T < S needs. They are refused with more than one attention axis, where they have no meaning.
     * A query that sees no key gets zeros before the output projection and in its scores, on every path and gradient.
     * Scores can be had with every option, also with `flash_attention=True` (then computed densely).
     * Softmax runs in float32 at any precision, and dropout leaves the backend's fused kernel only while training.
+    * Long sequences are attended to in tiles and windows in bands, so that memory does not grow with T S.
+    * With `cache` it decodes step by step, and each step gives what a call on the whole sequence gives.
     * `flash_attention` survives `get_config`; `False` really forbids it.
+
+    A position bias that several layers share is a layer of its own: pass what it returns as `attention_bias`.
 
     Args:
         num_heads: N, attention heads.
@@ -57,89 +62,64 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         bias_constraint: of all projections.
         use_gate: whether a sigmoid projection of the query multiplies each head's output (arXiv:2505.06708).
         seed: of the dropout.
+        num_kv_heads: M, heads of keys and values, a divisor of N; None for N, 1 for multi-query attention. The weights
+            are then those of `keras.layers.GroupQueryAttention`.
+        rotary_embedding: None, or a layer that turns (B, T, N, H) by positions, such as
+            `keras_arch.layers.RotaryEmbedding`.
+        position_bias: None, or a layer with `between(query_positions, key_positions)`, such as
+            `keras_arch.layers.ALiBiBias`; it belongs to this layer alone.
+        qk_norm: None, "rms" or "layer": normalization of each head's query and key, before they are turned.
+        logit_soft_cap: None, or c > 0: scores become c tanh(score / c) before bias and mask.
+        sinks: whether each head has a learned score that takes part in the softmax and has no value.
+        implementation: "auto", "dense" (all scores at once), "blockwise" (tiles) or "banded" (with a
+            `sliding_window`); `keras_arch.ops.sequence_attention` says when "auto" takes which. All give the same.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
         query: float tensor, (B, T, D), or with more axes before D.
-        value: (B, S, D').
+        value: (B, S, D'); None to look at a cache as it is.
         key: (B, S, D''); None for `value`.
         query_mask: bool (B, T), True for real steps; None takes the mask that travels with `query`.
         value_mask: bool (B, S), likewise.
         key_mask: bool (B, S), likewise; used if `key` is given.
         attention_mask: bool (T, S), (B, T, S) or (B, N, T, S), True where attention is allowed.
-        return_attention_scores: whether to return (output, scores), scores (B, N, T, S) before dropout.
+        return_attention_scores: whether to return the scores too, (B, N, T, S) before dropout.
         training: whether weights are dropped.
         use_causal_mask: whether a query sees no later key.
         attention_bias: float tensor, (T, S) or rank 4 and broadcastable to (B, N, T, S), added to the scaled scores;
             -32752 and below, so -1e9 and -inf, hides a key like a mask. It is cast to the compute dtype like any input.
+        query_positions: int (T,) or (B, T), for rotary embedding and position bias; None counts so that the last
+            query stands beside the last key, and on from what a cache holds.
+        key_positions: int (S,) or (B, S); None for `query_positions` where T = S, else from 0.
+        cache: None, or a `KVCache` of `make_cache`: the T = S steps of this call join it, and the queries look at all
+            of it. Without `value` the queries look at it as it is: one of `cache_memory`.
 
     Returns:
-        (B, T, D), or `output_shape` in place of D; with scores if asked for.
+        (B, T, D), or `output_shape` in place of D; or the tuple of it, the scores if asked for, and the new cache if
+        one was passed. With a cache, S in scores, masks and bias is the number of its slots.
 
     Raises:
-        ValueError: for a mask or bias that does not fit the scores, a causal mask or window over several axes, or
-            `flash_attention=True` on a backend without it.
+        ValueError: for a mask or bias that does not fit the scores, a causal mask or window over several axes,
+            `flash_attention=True` on a backend without it, heads that do not divide, or a full cache.
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2; grouped heads: Ainslie et al. 2023, arXiv:2305.13245;
+        normalized queries and keys: Henry et al. 2020, arXiv:2010.04245; soft cap: Gemma team 2024, arXiv:2408.00118;
+        learned sinks: Agarwal et al. 2025, arXiv:2508.10925, section 2.
 
     >>> layer = ka.layers.MultiHeadAttention(num_heads=2, key_dim=4)
     >>> query, memory = np.ones((1, 2, 8), "float32"), np.ones((1, 5, 8), "float32")
     >>> output, scores = layer(query, memory, use_causal_mask=True, return_attention_scores=True)
     >>> (keras.ops.convert_to_numpy(scores)[0, 0] * 20).round().astype(int).tolist()
     [[5, 5, 5, 5, 0], [4, 4, 4, 4, 4]]
+    >>> step, cache = layer(query, query, use_causal_mask=True, cache=layer.make_cache(batch_size=1))
+    >>> cache
+    KVCache(growing, 2 steps, key (1, 2, 2, 4), value (1, 2, 2, 4), float32)
     """
-
-    def __init__(
-        self,
-        num_heads: int,
-        key_dim: int,
-        value_dim: int | None = None,
-        dropout: float = 0.0,
-        use_bias: bool = True,
-        output_shape: int | tuple[int, ...] | None = None,
-        attention_axes: int | tuple[int, ...] | None = None,
-        sliding_window: int | None = None,
-        flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        use_gate: bool = False,
-        seed: int | None = None,
-        **kwargs,
-    ) -> None:
-        super().__init__(
-            num_heads=num_heads,
-            key_dim=key_dim,
-            value_dim=value_dim,
-            dropout=dropout,
-            use_bias=use_bias,
-            output_shape=output_shape,
-            attention_axes=attention_axes,
-            sliding_window=sliding_window,
-            flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            use_gate=use_gate,
-            seed=seed,
-            **kwargs,
-        )
-        self.sliding_window = sliding_window
-        self.flash_attention = flash_attention
-        self.use_gate = use_gate
 
     def call(
         self,
         query: Any,
-        value: Any,
+        value: Any = None,
         key: Any = None,
         query_mask: Any = None,
         value_mask: Any = None,
@@ -149,46 +129,138 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
         training: bool | None = None,
         use_causal_mask: bool = False,
         attention_bias: Any = None,
+        query_positions: Any = None,
+        key_positions: Any = None,
+        cache: KVCache | None = None,
     ) -> Any:
-        key = value if key is None else key
         layout = self._layout(len(query.shape))
-        scores_shape = layout.scores(tuple(query.shape), tuple(key.shape), self.num_heads)
-        mask = _fit("attention_mask", attention_mask, scores_shape, layout)
-        mask = _both(mask, None if query_mask is None else layout.query_mask(query_mask))
-        mask = _both(mask, None if value_mask is None else layout.key_mask(value_mask))
-        mask = _both(mask, None if key_mask is None else layout.key_mask(key_mask))
-        if self.sliding_window is not None:
-            lengths = _lengths("sliding_window", query, key, layout)
-            mask = _both(mask, layout.attention_mask(window_mask(*lengths, self.sliding_window)))
-        extras = {}
-        if use_causal_mask and type(self)._compute_attention is MultiHeadAttention._compute_attention:
-            extras["use_causal_mask"] = True
-        elif use_causal_mask:  # an overridden hook may have Keras's older signature without the flag
-            lengths = _lengths("use_causal_mask", query, key, layout)
-            mask = _both(mask, layout.attention_mask(causal_mask(*lengths)))
-        if attention_bias is not None:
-            extras["attention_bias"] = _fit("attention_bias", attention_bias, scores_shape, layout)
-
+        self._check_call(layout, value, cache, use_causal_mask, attention_mask, attention_bias)
         gate_projection, _ = keras_parts(self)
         # The projections would warn that they lose a mask; the caller's tensors keep theirs.
         query = query if query_mask is None else without_mask(query)
-        value = value if value_mask is None else without_mask(value)
-        key = key if key_mask is None and value_mask is None else without_mask(key)
-        heads, scores = self._compute_attention(
-            self.query_dense(query),  # (B, T, N, H)
-            self.key_dense(key),  # (B, S, N, H)
-            self.value_dense(value),  # (B, S, N, V)
-            mask,
-            training,
-            return_attention_scores,
-            **extras,
-        )
+        heads = self._normalized(self.query_dense(query), "query_norm")  # (B, T, N, H)
+        keys, values = (None, None) if value is None else self._project(value, key, value_mask, key_mask)
+        options = {
+            "rotary": self.rotary_embedding,
+            "query_positions": query_positions,
+            "key_positions": key_positions,
+            "causal": use_causal_mask,
+            "window": self.sliding_window,
+        }
+        if cache is None:
+            masks = tuple(layout.key_mask(mask) for mask in (value_mask, key_mask) if mask is not None)
+            seen = look_up(heads, keys, values, masks, **options)
+        else:
+            seen = look_up_cached(heads, keys, values, both(value_mask, key_mask), cache, **options)
+        scores_shape = layout.scores(tuple(query.shape), (*seen.key.shape[:-2], None), self.num_heads)
+        masks = seen.masks
+        if attention_mask is not None:
+            masks = (*masks, fit("attention_mask", attention_mask, scores_shape, layout))
+        bias = fit("attention_bias", attention_bias, scores_shape, layout)
+        rows = None if query_mask is None else layout.query_mask(query_mask)
+
+        if type(self)._compute_attention is MultiHeadAttention._compute_attention:
+            output, scores = self._attend(seen, masks, rows, bias, layout, training, return_attention_scores)
+        else:  # an overridden hook gets all masks in one, as Keras's own does
+            mask = self._one_mask(seen, masks, rows, layout)
+            extras = {} if bias is None else {"attention_bias": bias}
+            output, scores = self._compute_attention(
+                seen.query, seen.key, seen.value, mask, training, return_attention_scores, **extras
+            )
         if self.use_gate:
-            heads = heads * gate_projection(query)
-        output = self.output_dense(heads)
+            output = output * gate_projection(query)
+        output = self.output_dense(output)
         if query_mask is not None:
             output = with_mask(output, query_mask)
-        return (output, scores) if return_attention_scores else output
+        extras = [scores] if return_attention_scores else []
+        extras += [] if cache is None else [seen.carried]
+        return (output, *extras) if extras else output
+
+    def cache_memory(self, value: Any, key: Any = None, value_mask: Any = None, key_mask: Any = None) -> KVCache:
+        """Project a memory once, to look at it in many calls: `layer(query, cache=layer.cache_memory(memory))`.
+
+        Args:
+            value: (B, S, D').
+            key: (B, S, D''); None for `value`.
+            value_mask: bool (B, S), True for real steps.
+            key_mask: bool (B, S), likewise.
+        Returns:
+            A cache to pass without `value`.
+        Raises:
+            ValueError: before the layer is built.
+        """
+        if not self.built:
+            raise check.refuse("value", "can be projected by a built layer only", value, "Call the layer once before.")
+        value = ops.convert_to_tensor(value, dtype=self.compute_dtype)
+        key = key if key is None else ops.convert_to_tensor(key, dtype=self.compute_dtype)
+        key, value = self._project(value, key, value_mask, key_mask)
+        rotary = self.rotary_embedding
+        if rotary is not None and not getattr(rotary, "depends_on_length", False):
+            key = turn(rotary, key, None, 0, None)
+        empty = self.make_cache(key.shape[0] if key.shape[0] is not None else 1)
+        if key.shape[0] is None:
+            raise check.refuse("value", "must have a known batch size", tuple(value.shape), "Fix the batch size.")
+        return empty.extended(key, value, mask=both(value_mask, key_mask))[1]
+
+    def _project(self, value: Any, key: Any, value_mask: Any, key_mask: Any) -> tuple[Any, Any]:
+        """Keys (B, S, M, H) and values (B, S, M, V)."""
+        keys = value if key is None else key
+        keys = keys if key_mask is None and value_mask is None else without_mask(keys)
+        value = value if value_mask is None else without_mask(value)
+        return self._normalized(self.key_dense(keys), "key_norm"), self.value_dense(value)
+
+    def _normalized(self, heads: Any, name: str) -> Any:
+        return heads if self.qk_norm is None else getattr(self, name)(heads)
+
+    def _attend(
+        self,
+        seen: Lookup,
+        masks: tuple,
+        rows: Any,
+        bias: Any,
+        layout: ScoreLayout,
+        training: bool | None,
+        return_attention_scores: bool,
+    ) -> tuple[Any, Any]:
+        """Attend with projected heads: (output (B, T, N, V), scores or None)."""
+        if self.flash_attention and not has_fused_attention():
+            raise ValueError(
+                "flash_attention=True needs the JAX or the PyTorch backend; received the backend "
+                f"{keras.backend.backend()!r}. Use flash_attention=None."
+            )
+        _, dropout = keras_parts(self)
+        dropout = dropout if training and self.dropout > 0 else None
+        extras = {
+            "scale": self.key_dim**-0.5,
+            "soft_cap": self.logit_soft_cap,
+            "sinks": ops.convert_to_tensor(self.sink_scores) if self.sinks else None,
+        }
+        if layout != SEQUENCES:
+            mask = self._one_mask(seen, masks, rows, layout)
+            drop = None if dropout is None else lambda weights: dropout(weights, training=True)
+            extras |= {"layout": layout, "drop": drop, "return_weights": return_attention_scores}
+            return scaled_dot_product_attention(seen.query, seen.key, seen.value, mask, bias, **extras)
+        output, scores = sequence_attention(
+            seen.query,
+            seen.key,
+            seen.value,
+            masks,
+            bias,
+            implementation=self.implementation,
+            position_bias=self.position_bias,
+            query_positions=seen.query_positions,
+            key_positions=seen.key_positions,
+            causal=seen.causal,
+            window=seen.window,
+            dropout=dropout,
+            flash=self.flash_attention,
+            return_weights=return_attention_scores,
+            **extras,
+        )
+        if rows is not None:  # (B, 1, T, 1): a hidden query gets zeros
+            output = ops.where(ops.swapaxes(rows, 1, 2), output, ops.zeros((), output.dtype))
+            scores = scores if scores is None else ops.where(rows, scores, ops.zeros((), scores.dtype))
+        return output, scores
 
     def _compute_attention(
         self,
@@ -205,8 +277,8 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
 
         Args:
             query: (B, T, N, H).
-            key: (B, S, N, H).
-            value: (B, S, N, V).
+            key: (B, S, M, H).
+            value: (B, S, M, V).
             attention_mask: None, or bool tensor that broadcasts to the scores (B, N, T, S).
             training: whether weights are dropped.
             return_attention_scores: whether the scores are wanted.
@@ -216,105 +288,52 @@ class MultiHeadAttention(keras.layers.MultiHeadAttention):
             (output (B, T, N, V), scores (B, N, T, S) or None).
         """
         layout = self._layout(len(query.shape) - 1)
-        mask = None if attention_mask is None else layout.attention_mask(ops.cast(attention_mask, "bool"))
-        drops = bool(training) and self.dropout > 0
-        fused = has_fused_attention() and layout == SEQUENCES and not drops and not return_attention_scores
-        fused = fused and self.value_dim == self.key_dim  # JAX's kernel has one size for both
-        flash = self.flash_attention
-        if flash and not has_fused_attention():
-            raise ValueError(
-                "flash_attention=True needs the JAX or the PyTorch backend; received the backend "
-                f"{keras.backend.backend()!r}. Use flash_attention=None."
-            )
-        kernel_is_causal = (
-            use_causal_mask and fused and mask is None and attention_bias is None and query.shape[1] == key.shape[1]
-        )
-        if use_causal_mask and not kernel_is_causal:
-            lengths = _lengths("use_causal_mask", query, key, layout)
-            mask = _both(mask, layout.attention_mask(causal_mask(*lengths)))
-        if fused:
-            flash = keras.config.is_flash_attention_enabled() if flash is None else flash
-            return fused_attention(query, key, value, mask, attention_bias, causal=kernel_is_causal, flash=flash), None
-        _, dropout = keras_parts(self)
-        return scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            mask,
-            attention_bias,
-            layout=layout,
-            drop=(lambda weights: dropout(weights, training=True)) if drops else None,
-            return_weights=return_attention_scores,
-        )
+        masks = () if attention_mask is None else (layout.attention_mask(ops.cast(attention_mask, "bool")),)
+        seen = Lookup(query, key, value, causal=use_causal_mask)
+        return self._attend(seen, masks, None, attention_bias, layout, training, return_attention_scores)
 
-    def compute_output_spec(
-        self,
-        query: Any,
-        value: Any,
-        key: Any = None,
-        query_mask: Any = None,
-        value_mask: Any = None,
-        key_mask: Any = None,
-        attention_mask: Any = None,
-        return_attention_scores: bool = False,
-        training: bool | None = None,
-        use_causal_mask: bool = False,
-        attention_bias: Any = None,
-    ) -> Any:
-        key_shape = None if key is None else key.shape
-        shape = self.compute_output_shape(query.shape, value.shape, key_shape)
+    def _one_mask(self, seen: Lookup, masks: tuple, rows: Any, layout: ScoreLayout) -> Any:
+        """All masks in one that broadcasts to the scores, or None."""
+        axis = layout.axes[0]
+        for mask in order_masks(seen.query, seen.key, (axis, axis), seen.causal, seen.window):
+            masks = (*masks, layout.attention_mask(mask))
+        one = rows
+        for mask in masks:
+            one = both(one, mask)
+        return one
+
+    def _check_call(
+        self, layout: ScoreLayout, value: Any, cache: Any, causal: bool, attention_mask: Any, attention_bias: Any
+    ) -> None:
+        if len(layout.axes) != 1:
+            for name, ordered in (("use_causal_mask", causal), ("sliding_window", self.sliding_window is not None)):
+                if ordered:
+                    raise ValueError(
+                        f"{name} needs one attention axis to have an order; received attention_axes={layout.axes}. "
+                        "Pass an attention_mask."
+                    )
+        if cache is None:
+            if value is None:
+                raise check.refuse("value", "must be given without a cache", None, "Pass what the query attends to.")
+            return
+        if not isinstance(cache, KVCache):
+            advice = "Pass what make_cache, cache_memory or the last call returned."
+            raise check.refuse("cache", "must be a KVCache", cache, advice)
+        if layout != SEQUENCES:
+            raise check.refuse("cache", "needs inputs of three axes", cache, "Reshape the inputs to sequences.")
+        for name, given in (("attention_mask", attention_mask), ("attention_bias", attention_bias)):
+            if given is not None and cache.kind == "sliding":
+                advice = "Use query_mask and value_mask, or a static cache."
+                raise check.refuse(name, "has no meaning for a sliding cache, whose slots move", given, advice)
+
+    def compute_output_spec(self, query: Any, value: Any = None, key: Any = None, *masks: Any, **arguments: Any) -> Any:
+        if arguments.get("cache") is not None:
+            return keras.Operation.compute_output_spec(self, query, value, key, *masks, **arguments)
+        return_scores = arguments.get("return_attention_scores", masks[4] if len(masks) > 4 else False)
+        shape = self.compute_output_shape(query.shape, value.shape, None if key is None else key.shape)
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
-        if not return_attention_scores:
+        if not return_scores:
             return output
         layout = self._layout(len(query.shape))
         scores = layout.scores(tuple(query.shape), tuple(value.shape), self.num_heads)
         return output, keras.KerasTensor(scores, dtype=self.compute_dtype)
-
-    def get_config(self) -> dict:
-        return {**super().get_config(), "flash_attention": self.flash_attention}
-
-    def _layout(self, input_rank: int) -> ScoreLayout:
-        axes = self.attention_axes
-        axes = range(1, input_rank - 1) if axes is None else (axes,) if isinstance(axes, int) else axes
-        return ScoreLayout(input_rank + 1, tuple(axes))
-
-
-def keras_parts(layer: keras.layers.MultiHeadAttention) -> tuple[Any, Any]:
-    """(gate projection or None, dropout layer) of a built attention layer: only private names in Keras 3.15."""
-    return getattr(layer, "_gate_dense", None), layer._dropout_layer
-
-
-def _lengths(argument: str, query: Any, key: Any, layout: ScoreLayout) -> tuple[Any, Any]:
-    """Query and key length along the one attended axis."""
-    if len(layout.axes) != 1:
-        raise ValueError(
-            f"{argument} needs one attention axis to have an order; received attention_axes={layout.axes}. "
-            "Pass an attention_mask."
-        )
-    return ops.shape(query)[layout.axes[0]], ops.shape(key)[layout.axes[0]]
-
-
-def _fit(argument: str, tensor: Any, scores: tuple, layout: ScoreLayout) -> Any:
-    """Bring a mask or a bias to the rank of the scores, or say why it does not broadcast to them."""
-    if tensor is None:
-        return None
-    tensor = ops.convert_to_tensor(tensor, dtype="bool" if argument == "attention_mask" else None)
-    shape, attended = tuple(tensor.shape), 2 * len(layout.axes)
-    ranks = range(attended, len(scores) + 1) if argument == "attention_mask" else (attended, len(scores))
-    fits = len(shape) in ranks
-    if fits:
-        tensor = layout.attention_mask(tensor)
-        fits = all(a in (1, None, b) or b is None for a, b in zip(tensor.shape, scores, strict=True))
-    if not fits:
-        allowed = " or ".join(map(str, sorted({attended, len(scores)})))
-        raise ValueError(
-            f"{argument} must broadcast to the scores' shape {scores} (batch, heads, queries, keys); received the "
-            f"shape {shape}. Give it the rank {allowed}, with length 1 where it is the same for all."
-        )
-    return tensor
-
-
-def _both(mask: Any, other: Any) -> Any:
-    if mask is None or other is None:
-        return other if mask is None else mask
-    return ops.logical_and(mask, other)

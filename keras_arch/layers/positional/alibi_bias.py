@@ -50,6 +50,8 @@ class ALiBiBias(PositionBias):
     [[-0.0, -0.0625, -0.125], [-0.0625, -0.0, -0.0625], [-0.125, -0.0625, -0.0]]
     """
 
+    depends_on_distance_only = True
+
     def __init__(self, num_heads: int, causal: bool = False, **kwargs) -> None:
         super().__init__(num_heads, **kwargs)
         self.causal = bool(causal)

@@ -24,6 +24,8 @@ class PositionBias(keras.layers.Layer):
     True
     """
 
+    depends_on_distance_only = False  # if so, attention in a band computes the bias of one block for all
+
     def __init__(self, num_heads: int, **kwargs) -> None:
         super().__init__(**kwargs)
         self.num_heads = check.integer("num_heads", num_heads)

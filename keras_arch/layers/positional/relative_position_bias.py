@@ -55,6 +55,8 @@ class RelativePositionBias(PositionBias):
     ((1, 2, 3, 3), True)
     """
 
+    depends_on_distance_only = True
+
     def __init__(
         self,
         num_heads: int,

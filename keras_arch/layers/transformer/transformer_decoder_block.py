@@ -227,6 +227,14 @@ class TransformerDecoderBlock(TransformerBlock):
         Raises:
             ValueError: before the block is built, or if the memory comes where it was not at the first call, or the
                 other way.
+
+        >>> block = ka.layers.TransformerDecoderBlock(num_heads=2, intermediate_dim=16)
+        >>> x = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
+        >>> full, cache = block(x), block.make_cache(batch_size=1)
+        >>> first, cache = block(x[:, :2], cache=cache)
+        >>> last, cache = block(x[:, 2:], cache=cache)
+        >>> bool(np.allclose(last, full[:, 2:], atol=1e-5))
+        True
         """
         if not self.built:
             raise check.refuse("cache", "needs a built block", None, "Call the block once, or build it.")

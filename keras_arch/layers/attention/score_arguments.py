@@ -1,0 +1,44 @@
+"""Masks, biases and positions that a caller gives, brought to the shape of the scores or refused."""
+
+from typing import Any
+
+from keras import ops
+
+from keras_arch.ops.score_layout import ScoreLayout
+
+
+def fit(argument: str, tensor: Any, scores: tuple, layout: ScoreLayout) -> Any:
+    """Bring a mask or a bias to the rank of the scores, or say why it does not broadcast to them."""
+    if tensor is None:
+        return None
+    tensor = ops.convert_to_tensor(tensor, dtype="bool" if argument == "attention_mask" else None)
+    shape, attended = tuple(tensor.shape), 2 * len(layout.axes)
+    ranks = range(attended, len(scores) + 1) if argument == "attention_mask" else (attended, len(scores))
+    fits = len(shape) in ranks
+    if fits:
+        tensor = layout.attention_mask(tensor)
+        fits = all(a in (1, None, b) or b is None for a, b in zip(tensor.shape, scores, strict=True))
+    if not fits:
+        allowed = " or ".join(map(str, sorted({attended, len(scores)})))
+        raise ValueError(
+            f"{argument} must broadcast to the scores' shape {scores} (batch, heads, queries, keys); received the "
+            f"shape {shape}. Give it the rank {allowed}, with length 1 where it is the same for all."
+        )
+    return tensor
+
+
+def both(mask: Any, other: Any) -> Any:
+    """What both masks show; None shows all."""
+    if mask is None or other is None:
+        return other if mask is None else mask
+    return ops.logical_and(mask, other)
+
+
+def lengths(argument: str, query: Any, key: Any, layout: ScoreLayout) -> tuple[Any, Any]:
+    """Query and key length along the one attended axis."""
+    if len(layout.axes) != 1:
+        raise ValueError(
+            f"{argument} needs one attention axis to have an order; received attention_axes={layout.axes}. "
+            "Pass an attention_mask."
+        )
+    return ops.shape(query)[layout.axes[0]], ops.shape(key)[layout.axes[0]]

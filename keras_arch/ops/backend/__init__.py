@@ -1,0 +1,1 @@
+"""Kernels that need more of a backend than keras.ops offers."""

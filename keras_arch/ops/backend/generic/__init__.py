@@ -1,0 +1,1 @@
+"""Kernels in keras.ops for the backends that have none of their own."""

@@ -1,0 +1,1 @@
+"""Kernels with gradients of their own, in TensorFlow."""

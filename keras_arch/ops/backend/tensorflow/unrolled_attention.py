@@ -1,0 +1,161 @@
+"""Blockwise attention of known lengths: tiles of whole rows, one after the other in the graph."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from keras_arch.ops.backend.tensorflow.tiles import Tiles, softmax, sums_wide
+from keras_arch.ops.tile_plan import runs, seen_keys
+
+
+def unrolled(tiles: Tiles, rows: int, *, has_bias: bool, has_sinks: bool) -> Callable:
+    """Build (query, key, value, bias, sinks) -> output for `blockwise_attention`.
+
+    Args:
+        tiles: the attention, T and S being ints.
+        rows: C, queries of a tile.
+        has_bias: whether the bias means anything.
+        has_sinks: whether the sinks do.
+    Returns:
+        A function of (B, M, G, T, H), (B, M, S, H), (B, M, S, V), (B or 1, N or 1, T or 1, S or 1) and
+        (1, M, G, 1, 1), with a gradient for each; output (B, M, G, T, V).
+    """
+    order = (tiles.length, tiles.memory, tiles.causal, tiles.window)
+    plan = [(*queries, *seen_keys(*queries, *order)) for queries in runs(tiles.length, rows)]
+
+    def weigh(tile: tuple, query: Any, key: Any, bias: Any, sinks: Any) -> tuple[Any, Any, Any]:
+        """Weights of a tile before dropout, what the cap left of its scores, and which rows see a key."""
+        start, stop, low, high = tile
+        name = query.dtype.name
+        narrow = name in ("bfloat16", "float16")
+        plain = not (has_bias or has_sinks or tiles.bias_between or tiles.soft_cap)
+        dtype = tf.float32 if narrow and not (plain and sums_wide(name)) else query.dtype
+        part = tiles.cut(bias, (start, low), stop - start, high - low) if has_bias else None
+        scores, capped, sees = tiles.scores(query, key[:, :, low:high], part, (start, low), dtype)
+        if not has_sinks:
+            return softmax(scores, query.dtype), capped, sees
+        top = tf.maximum(tf.reduce_max(scores, -1, keepdims=True), sinks)
+        weights, rest = tf.exp(scores - top), tf.exp(sinks - top)
+        total = tf.reduce_sum(weights, -1, keepdims=True) + rest
+        return tf.cast(weights / total, query.dtype), capped, sees
+
+    @tf.custom_gradient
+    def attend(query: Any, key: Any, value: Any, bias: Any, sinks: Any) -> tuple[Any, Callable]:
+        outputs = []
+        for tile in plan:
+            start, stop, low, high = tile
+            with tf.control_dependencies(outputs[-1:]):  # or tiles run side by side and memory holds them all
+                part = tf.identity(query[:, :, :, start:stop])
+            weights, _, sees = weigh(tile, part, key, bias, sinks)
+            if tiles.dropout:
+                weights *= tiles.drop(weights, (start, low))
+            output = tiles.folded(tf.matmul(tiles.flat(weights), value[:, :, low:high]), stop - start)
+            outputs.append(output if sees is None else tf.where(sees, output, tf.zeros((), output.dtype)))
+        whole = tf.concat(outputs, 3)
+
+        def gradient(d_output: Any) -> tuple:
+            d_query, d_key, d_value = [], Overlapping(2), Overlapping(2)
+            d_bias, d_sinks = BiasGradient(tiles, bias) if has_bias else None, tf.zeros_like(sinks)
+            done = []
+            for tile in plan:
+                start, stop, low, high = tile
+                with tf.control_dependencies(done):
+                    part = tf.identity(query[:, :, :, start:stop])
+                weights, capped, sees = weigh(tile, part, key, bias, sinks)
+                inner = d_output[:, :, :, start:stop]
+                if sees is not None:
+                    inner = tf.where(sees, inner, tf.zeros((), inner.dtype))
+                delta = tf.reduce_sum(wide(inner) * wide(whole[:, :, :, start:stop]), -1, keepdims=True)
+                d_weights = tiles.folded(
+                    tf.matmul(tiles.flat(inner), value[:, :, low:high], transpose_b=True), stop - start
+                )
+                used = weights
+                if tiles.dropout:
+                    factors = tiles.drop(weights, (start, low))
+                    used, d_weights = weights * factors, d_weights * factors
+                d_scores = weights * (d_weights - tf.cast(delta, weights.dtype))
+                if has_bias:
+                    d_bias.add(d_scores, tile)
+                if has_sinks:
+                    rest = 1 - tf.reduce_sum(wide(weights), -1, keepdims=True)
+                    d_sinks -= tf.reduce_sum(wide(rest) * delta, (0, 3), keepdims=True)
+                if capped is not None:
+                    d_scores *= tf.cast(1 - tf.square(capped / tiles.soft_cap), d_scores.dtype)
+                d_scores = tiles.flat(d_scores)
+                d_query.append(tiles.folded(tf.matmul(d_scores, key[:, :, low:high]), stop - start))
+                d_key.add(wide(tf.matmul(d_scores, tiles.flat(part), transpose_a=True)), low, high)
+                d_value.add(wide(tf.matmul(tiles.flat(used), tiles.flat(inner), transpose_a=True)), low, high)
+                done = [d_query[-1], d_key.open, d_value.open]
+            return (
+                tf.concat(d_query, 3),
+                tf.cast(d_key.whole(), key.dtype),
+                tf.cast(d_value.whole(), value.dtype),
+                tf.zeros_like(bias) if d_bias is None else d_bias.whole(),
+                d_sinks,
+            )
+
+        return whole, gradient
+
+    return attend
+
+
+def wide(tensor: Any) -> Any:
+    """In float32 or wider."""
+    return tf.cast(tensor, "float32") if tensor.dtype in (tf.bfloat16, tf.float16) else tensor
+
+
+class Overlapping:
+    """Sum of parts whose ranges on one axis overlap and only move forward: what is final is put aside once."""
+
+    def __init__(self, axis: int) -> None:
+        self.axis, self.closed, self.open, self.low, self.high = axis, [], None, 0, 0
+
+    def add(self, part: Any, low: int, high: int) -> None:
+        """Add `part` at [low, high)."""
+        if self.open is None:
+            if low:
+                self.closed.append(self._empty(part, low))
+            self.open = part
+        else:
+            if low > self.low:
+                self.closed.append(self._piece(self.open, 0, low - self.low))
+                self.open = self._piece(self.open, low - self.low, self.high - self.low)
+            shared = self.high - low
+            new = self._piece(part, shared, high - low)
+            self.open = tf.concat([self.open + self._piece(part, 0, shared), new], self.axis)
+        self.low, self.high = low, high
+
+    def whole(self) -> Any:
+        """The sum over the whole axis up to the last key."""
+        return tf.concat([*self.closed, self.open], self.axis)
+
+    def _piece(self, tensor: Any, start: int, stop: int) -> Any:
+        return tensor[(*[slice(None)] * self.axis, slice(start, stop))]
+
+    def _empty(self, part: Any, length: int) -> Any:
+        shape = tf.shape(part)
+        return tf.zeros(tf.concat([shape[: self.axis], [length], shape[self.axis + 1 :]], 0), part.dtype)
+
+
+class BiasGradient:
+    """Gradient of a bias (B or 1, N or 1, T or 1, S or 1), put together from tiles of the scores' gradient."""
+
+    def __init__(self, tiles: Tiles, bias: Any) -> None:
+        self.tiles, self.bias, self.rows = tiles, bias, []
+
+    def add(self, d_scores: Any, tile: tuple) -> None:
+        """Add the gradient (B, M, G, C, K) of the scores of a tile."""
+        _, _, low, high = tile
+        shape = tf.shape(d_scores)
+        d_scores = tf.reshape(wide(d_scores), (shape[0], -1, shape[3], shape[4]))  # (B, N, C, K)
+        axes = [axis for axis in range(4) if self.bias.shape[axis] == 1]
+        part = tf.reduce_sum(d_scores, axes, keepdims=True) if axes else d_scores
+        if 3 not in axes:
+            part = tf.pad(part, ((0, 0), (0, 0), (0, 0), (low, self.tiles.memory - high)))
+        self.rows.append(part)
+
+    def whole(self) -> Any:
+        """The gradient, of the bias's shape and dtype."""
+        total = tf.add_n(self.rows) if self.bias.shape[2] == 1 else tf.concat(self.rows, 2)
+        return tf.cast(tf.reshape(total, tf.shape(self.bias)), self.bias.dtype)
