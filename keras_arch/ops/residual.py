@@ -58,10 +58,9 @@ def deepnorm_constants(num_layers: int | tuple[int, int], stack: str) -> tuple[f
         ValueError: for a number below 1, or a tuple that is no pair.
     Source: Wang et al. 2022, arXiv:2203.00555, figure 2.
 
-    >>> deepnorm_constants(8, "encoder")
-    (2.0, 0.35355339059327373)
-    >>> deepnorm_constants((2, 27), "decoder")[0]
-    3.0
+    >>> alpha, beta = deepnorm_constants(8, "encoder")
+    >>> alpha, round(beta, 4)
+    (2.0, 0.3536)
     """
     check.one_of("stack", stack, ("encoder", "decoder"))
     if not isinstance(num_layers, tuple | list):

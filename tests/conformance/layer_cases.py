@@ -178,7 +178,7 @@ LAYERS = {
     ],
     "TransformerDecoderBlock": [
         {
-            "init_kwargs": {
+            "init_kwargs": lambda: {
                 "num_heads": 2,
                 "intermediate_dim": 6,
                 "dropout": 0.1,
@@ -187,6 +187,8 @@ LAYERS = {
                 "num_layers": (2, 3),
                 "layer_scale": 0.5,
                 "stochastic_depth": 0.2,
+                "num_kv_heads": 1,
+                "rotary_embedding": keras_arch.layers.RotaryEmbedding(),
                 "seed": 5,
             },
             "input_shape": {"inputs": (2, 5, 4), "memory": (2, 6, 3)},

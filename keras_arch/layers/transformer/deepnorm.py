@@ -37,12 +37,16 @@ class DeepNormAttention(MultiHeadAttention):
     """Multi-head attention whose value and output projections begin with `gain` times the usual values.
 
     The factor enters by the initializers and not by an assignment after `build`, which Keras may run while it only
-    traces shapes.
+    traces shapes. `build` gives each projection a copy of the one initializer, and makes query and key before value and
+    output; so the gain rises between the two pairs.
     """
 
-    gain = 1.0
+    def __init__(self, *args, gain: float, kernel_initializer: Any = "glorot_uniform", **kwargs) -> None:
+        first_values = ScaledInitializer(kernel_initializer, 1.0)
+        super().__init__(*args, kernel_initializer=first_values, **kwargs)
+        self.gain, self.first_values = gain, first_values
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, keras.layers.EinsumDense) and value.name in ("value", "attention_output"):
-            value.kernel_initializer = ScaledInitializer(value.kernel_initializer, self.gain)
         super().__setattr__(name, value)
+        if isinstance(value, keras.layers.EinsumDense) and value.name == "key":
+            self.first_values.gain = self.gain

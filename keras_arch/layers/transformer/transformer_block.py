@@ -236,7 +236,10 @@ class TransformerBlock(keras.layers.Layer):
             advice = f"The inputs have {features} features: choose a divisor of that."
             raise check.refuse("num_heads", "must divide the features", self.num_heads, advice)
         given = {option: getattr(self, option) for option in options if getattr(self, option) is not None}
-        attention = (DeepNormAttention if self.norm_placement == "deepnorm" else MultiHeadAttention)(
+        attention_class = MultiHeadAttention
+        if self.norm_placement == "deepnorm":
+            attention_class, given["gain"] = DeepNormAttention, self.beta
+        return attention_class(
             self.num_heads,
             features // self.num_heads,
             dropout=self.attention_dropout,
@@ -248,9 +251,6 @@ class TransformerBlock(keras.layers.Layer):
             name=name,
             **given,
         )
-        if self.norm_placement == "deepnorm":
-            attention.gain = self.beta
-        return attention
 
     def _build_self_attention(self, shape: tuple) -> None:
         if self.has_given_attention:

@@ -15,9 +15,9 @@ def test_scaled_initializer_multiplies_and_survives_its_config():
         np.testing.assert_allclose(ops.convert_to_numpy(initializer((4, 5))), 0.3 * plain, rtol=1e-6)
 
 
-def test_only_value_and_output_projection_are_scaled():
-    attention = DeepNormAttention(2, 3, kernel_initializer="ones")
-    attention.gain = 0.3
+@pytest.mark.parametrize("arguments", [{}, {"num_kv_heads": 1}])
+def test_only_value_and_output_projection_are_scaled(arguments):
+    attention = DeepNormAttention(2, 3, gain=0.3, kernel_initializer="ones", **arguments)
     attention.build((None, 4, 6), (None, 5, 6))
     got = {
         weight.path.split("/")[-2]: set(np.unique(ops.convert_to_numpy(weight)))

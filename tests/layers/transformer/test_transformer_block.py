@@ -9,7 +9,15 @@ from keras import ops
 from oracles.attention import multi_head_attention_loop
 from oracles.transformer_block import activation, normalize, two_branches
 
-from keras_arch.layers import GatedFeedForward, MultiHeadAttention, TransformerDecoderBlock, TransformerEncoderBlock
+from keras_arch.layers import (
+    ALiBiBias,
+    GatedFeedForward,
+    MultiHeadAttention,
+    RelativePositionBias,
+    RotaryEmbedding,
+    TransformerDecoderBlock,
+    TransformerEncoderBlock,
+)
 
 pytestmark = pytest.mark.backend
 
@@ -198,21 +206,45 @@ def test_a_sliding_window_reaches_the_attention(x, rng, block_class):
     np.testing.assert_array_equal(values(scores).any((0, 1)), band)
 
 
+def test_options_of_attention_reach_it_and_those_of_positions_stay_with_self_attention():
+    options = {"num_kv_heads": 1, "qk_norm": "rms", "logit_soft_cap": 5.0}
+    positions = {"rotary_embedding": RotaryEmbedding(), "position_bias": ALiBiBias(3), "sliding_window": 4}
+    block = TransformerDecoderBlock(3, 9, **options, **positions)
+    block.build((2, 4, 6), (2, 5, 3))
+    for name, value in {**options, **positions}.items():
+        assert getattr(block.attention, name) == value, name
+        assert getattr(block.cross_attention, name) == (None if name in positions else value), name
+
+
+def test_positions_reach_the_encodings(x, rng):
+    for block_class in BLOCKS:
+        block = randomized(block_class(3, 9, rotary_embedding=RotaryEmbedding()), x.shape, rng)
+        plain, steps = values(block(x)), np.arange(4, dtype="int32")
+        np.testing.assert_allclose(values(block(x, positions=steps + 7)), plain, atol=1e-5)  # only distances count
+        assert np.abs(values(block(x, positions=3 * steps)) - plain).max() > 1e-3
+
+
+PARTS = [
+    lambda: {"attention": MultiHeadAttention(2, 5), "feed_forward": GatedFeedForward(7)},
+    lambda: {
+        "num_heads": 3,
+        "intermediate_dim": 7,
+        "rotary_embedding": RotaryEmbedding(),
+        "position_bias": RelativePositionBias(3),
+    },
+]
+
+
 @pytest.mark.parametrize("block_class", BLOCKS)
-def test_objects_survive_a_saved_model(tmp_path, x, block_class):
+@pytest.mark.parametrize("parts", PARTS)
+def test_objects_survive_a_saved_model(tmp_path, x, block_class, parts):
     inputs = keras.Input((4, 6))
-    block = block_class(
-        norm_placement="sandwich",
-        layer_scale=0.1,
-        stochastic_depth=0.1,
-        seed=1,
-        attention=MultiHeadAttention(2, 5),
-        feed_forward=GatedFeedForward(7),
-    )
+    block = block_class(norm_placement="sandwich", layer_scale=0.1, stochastic_depth=0.1, seed=1, **parts())
     model = keras.Model(inputs, block(inputs))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert isinstance(loaded.layers[-1].attention, MultiHeadAttention)
+    for name in parts():
+        assert type(getattr(loaded.layers[-1], name)) is type(getattr(block, name))
     np.testing.assert_array_equal(values(loaded(x)), values(model(x)))
 
 

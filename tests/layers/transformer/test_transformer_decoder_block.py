@@ -5,7 +5,14 @@ from keras import ops
 from oracles.attention import layer_norm_loop, multi_head_attention_loop
 from oracles.transformer_block import three_branches
 
-from keras_arch.layers import LinearAttention, MultiHeadAttention, TransformerDecoderBlock
+from keras_arch.layers import (
+    ALiBiBias,
+    LinearAttention,
+    MultiHeadAttention,
+    RelativePositionBias,
+    RotaryEmbedding,
+    TransformerDecoderBlock,
+)
 
 pytestmark = pytest.mark.backend
 
@@ -239,14 +246,65 @@ def test_the_memory_is_projected_once(x, memory, rng):
     np.testing.assert_allclose(got, full, atol=1e-5)
 
 
+OPTIONS = {
+    "plain": dict,
+    "rotary": lambda: {"rotary_embedding": RotaryEmbedding(), "num_kv_heads": 1},
+    "alibi": lambda: {"position_bias": ALiBiBias(3)},
+    "buckets": lambda: {"position_bias": RelativePositionBias(3, num_buckets=4, bidirectional=False)},
+}
+SIZES = {"growing": {}, "static": {"max_length": 6}, "sliding": {"window": 3}}
+
+
+@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_cache_gives_with_every_encoding_what_one_call_gives(x, memory, rng, option, size, looks):
+    window = {"sliding_window": 4} if size == "sliding" else {}  # of 5 steps
+    x = np.concatenate([x, x[:, :1]], axis=1)
+    block = TransformerDecoderBlock(3, 9, **OPTIONS[option](), **window)
+    shapes, given = ((x.shape, memory.shape), {"memory": memory}) if looks else ((x.shape,), {})
+    randomized(block, shapes, rng)
+    full = values(block(x, **given))
+    got, cache = decoded(block, x, block.make_cache(2, **SIZES[size], **given), (2, 1, 1, 1))
+    np.testing.assert_allclose(got, full, atol=1e-5)
+    assert int(cache.self_attention.length) == 5
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_compiled_loop_decodes_with_a_static_cache(x, memory, rng, looks):
+    block = TransformerDecoderBlock(3, 9, rotary_embedding=RotaryEmbedding())
+    shapes, given = ((x.shape, memory.shape), {"memory": memory}) if looks else ((x.shape,), {})
+    randomized(block, shapes, rng)
+
+    class Decoding(keras.Model):
+        def call(self, steps):
+            def step(t, cache, outputs):
+                output, cache = block(ops.slice(steps, (0, t, 0), (2, 1, 6)), cache=cache)
+                return t + 1, cache, ops.slice_update(outputs, (0, t, 0), output)
+
+            start = (ops.zeros((), "int32"), block.make_cache(2, max_length=4, **given), ops.zeros((2, 4, 6)))
+            return ops.while_loop(lambda t, cache, outputs: t < 4, step, start)[2]
+
+    np.testing.assert_allclose(Decoding().predict(x, verbose=0), values(block(x, **given)), atol=1e-5)
+
+
+def test_scores_come_before_the_cache(x, memory, rng):
+    block = randomized(TransformerDecoderBlock(2, 9), (x.shape, memory.shape), rng)
+    expected = block(x, memory, return_attention_scores=True)
+    got = block(x, cache=block.make_cache(2, memory=memory), return_attention_scores=True)
+    assert len(got) == 4
+    for one, other in zip(got, expected, strict=False):
+        np.testing.assert_allclose(values(one), values(other), atol=1e-5)
+
+
 def test_a_cache_of_linear_attention_keeps_its_float32_sums_in_mixed_precision(x):
     block = TransformerDecoderBlock(intermediate_dim=9, attention=LinearAttention(2, 3), dtype="mixed_bfloat16")
     block(x)
     _, cache = block(x, cache=block.make_cache(2))
-    _, after = block(x[:, :1], cache=cache)
-    assert keras.backend.standardize_dtype(after.self_attention.sums.dtype) == "float32"
-    assert np.abs(values(after.self_attention.sums - cache.self_attention.sums)).max() > 0
-    assert (values(cache.self_attention.sums) != values(ops.cast(cache.self_attention.sums, "bfloat16"))).any()
+    _, after = block(x[:, :1], mask=np.zeros((2, 1), "bool"), cache=cache)  # a padded step adds nothing
+    sums = values(cache.self_attention.sums)
+    assert (sums != values(ops.cast(sums, "bfloat16"))).any()
+    np.testing.assert_array_equal(values(after.self_attention.sums), sums)
 
 
 def test_a_wrong_cache_says_what_to_do(x, memory):
