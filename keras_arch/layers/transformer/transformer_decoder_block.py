@@ -219,7 +219,8 @@ class TransformerDecoderBlock(TransformerBlock):
         Args:
             batch_size: B.
             max_length: for a cache of fixed size, which a compiled step needs: steps it has room for.
-            window: for a cache of the latest steps: how many. Neither: the cache grows with every call.
+            window: for a cache of the latest steps: how many; `sliding_window` - 1 of them change nothing. With
+                neither, the cache grows with every call.
             memory: (B, S, E), what the block looks at; its keys and values are projected here, once.
             memory_mask: bool (B, S), True for real steps; None takes the mask that travels with `memory`.
         Returns:
