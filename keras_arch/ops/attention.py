@@ -158,15 +158,20 @@ def unmasked_softmax(
         scores = soft_cap * ops.tanh(scores / soft_cap)
     scores = scores if extra is None else scores + extra
     if axes == 1 and len(scores.shape) <= 5 and sinks is None:
-        return ops.softmax(scores)
+        return _softmax(scores)
     shape = ops.shape(scores)
     rows = ops.reshape(scores, (-1, math.prod(shape[-axes:])))  # oneDNN's softmax in TensorFlow 2.21 ends at rank 5
     if sinks is None:
-        return ops.reshape(ops.softmax(rows), shape)
+        return ops.reshape(_softmax(rows), shape)
     sinks = ops.reshape(ops.cast(sinks, wide), (-1, *[1] * (len(shape) - 2)))  # (N, 1, ...)
     sinks = ops.broadcast_to(sinks, (*shape[:-axes], *[1] * axes))
     rows = ops.concatenate([rows, ops.reshape(sinks, (-1, 1))], axis=-1)
     return ops.reshape(ops.softmax(rows)[:, :-1], shape)
+
+
+def _softmax(scores: Any) -> Any:
+    """Over the last axis; a single key takes all, of which Keras's softmax would warn."""
+    return ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores)
 
 
 def scaled_dot_product_attention(

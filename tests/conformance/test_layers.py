@@ -29,8 +29,15 @@ def saved(tmp_path_factory) -> pathlib.Path:
     return tmp_path_factory.mktemp("saved")
 
 
+PUBLIC = [name for name in layers.__all__ if issubclass(getattr(layers, name), keras.layers.Layer)]
+
+
+def test_what_is_no_layer_is_a_value_that_layers_pass_on():
+    assert set(layers.__all__) - set(PUBLIC) == {"KVCache"}
+
+
 def test_every_public_layer_has_a_case():
-    missing = set(layers.__all__) - set(LAYERS) - set(CELLS)
+    missing = set(PUBLIC) - set(LAYERS) - set(CELLS)
     assert not missing, (
         f"{', '.join(sorted(missing))} has no case: add one to LAYERS or CELLS in tests/conformance/layer_cases.py."
     )
@@ -38,7 +45,7 @@ def test_every_public_layer_has_a_case():
     assert not stale, f"{', '.join(sorted(stale))} is in tests/conformance/layer_cases.py and not in keras_arch.layers."
 
 
-@pytest.mark.parametrize("name", layers.__all__)
+@pytest.mark.parametrize("name", PUBLIC)
 def test_public_layers_are_registered_under_the_name_of_the_package(name):
     assert keras.saving.get_registered_name(getattr(layers, name)) == f"keras_arch>{name}"
 

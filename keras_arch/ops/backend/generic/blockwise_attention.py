@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_arch.ops.attention import causal_mask, scaled_dot_product_attention, window_mask
+from keras_arch.ops.attention import scaled_dot_product_attention
 from keras_arch.ops.tile_plan import runs, seen_keys
 
 ROWS = 256
@@ -56,6 +56,9 @@ def blockwise_attention(
     >>> tuple(blockwise_attention(x, x, x, causal=True, rows=2).shape)
     (1, 5, 2, 4)
     """
+    query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
+    masks = [ops.convert_to_tensor(mask, dtype="bool") for mask in masks]
+    bias = None if bias is None else ops.convert_to_tensor(bias)
     length, memory = query.shape[1], key.shape[1]
     outputs = []
     for start, stop in runs(length, rows):
@@ -66,16 +69,16 @@ def blockwise_attention(
             return tensor if tensor.shape[3] == 1 else tensor[:, :, :, low:high]
 
         seen = [cut(mask) for mask in masks]
-        lead = memory - length - low  # of the first query over the first key in sight
+        queries, keys = ops.arange(start, stop) + memory - length, ops.arange(low, high)
+        lead = ops.expand_dims(queries, 1) - ops.expand_dims(keys, 0)
         if causal:
-            seen.append(causal_mask(stop, stop + lead)[start:, : high - low])
+            seen.append(lead >= 0)
         if window is not None:
-            seen.append(window_mask(stop, stop + lead, window)[start:, : high - low])
+            seen.append(ops.abs(lead) < window)
         part = None if bias is None else cut(bias)
         if bias_between is not None:
-            queries = ops.arange(start, stop) + memory - length if query_positions is None else query_positions
-            queries = queries if query_positions is None else queries[..., start:stop]
-            keys = ops.arange(low, high) if key_positions is None else key_positions[..., low:high]
+            queries = queries if query_positions is None else query_positions[..., start:stop]
+            keys = keys if key_positions is None else key_positions[..., low:high]
             between = bias_between(queries, keys)
             part = between if part is None else part + between
 
