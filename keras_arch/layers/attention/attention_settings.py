@@ -70,7 +70,8 @@ class AttentionSettings(keras.layers.MultiHeadAttention):
             bias_constraint=bias_constraint,
             use_gate=use_gate,
             seed=seed,
-            **kwargs,
+            # The projections cast their inputs; a cache keeps the type it was made with.
+            **{"autocast": False, **kwargs},
         )
         self.sliding_window = sliding_window
         self.flash_attention = flash_attention
