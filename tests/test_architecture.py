@@ -39,7 +39,7 @@ FLOORS = {
     "interop": 6,
 }
 DOORS = (
-    "ops/backend/tensorflow.py",
+    "ops/backend/tensorflow/",
     "explain/engine.py",
     "compression/quantization/litert.py",
     "tensorboard/",

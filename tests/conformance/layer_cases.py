@@ -105,6 +105,24 @@ LAYERS = {
             "init_kwargs": {"num_heads": 2, "key_dim": 3, "dropout": 0.2, "use_bias": False, "seed": 3},
             "input_shape": {"query": (2, 5, 4), "value": (2, 6, 4)},
         },
+        {
+            "init_kwargs": lambda: {
+                "num_heads": 4,
+                "key_dim": 6,
+                "num_kv_heads": 2,
+                "rotary_embedding": keras_arch.layers.RotaryEmbedding(rotary_dim=4),
+                "position_bias": keras_arch.layers.RelativePositionBias(4, num_buckets=6, max_distance=5),
+                "qk_norm": "rms",
+                "logit_soft_cap": 4.0,
+                "sinks": True,
+                "implementation": "dense",
+            },
+            "input_shape": {"query": (2, 5, 4), "value": (2, 6, 4)},
+        },
+        {
+            "init_kwargs": {"num_heads": 2, "key_dim": 3, "sliding_window": 3, "implementation": "banded"},
+            "input_shape": {"query": (2, 9, 4), "value": (2, 9, 4)},
+        },
     ],
     "PatchEmbedding": [
         {

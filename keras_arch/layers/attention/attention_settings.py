@@ -91,13 +91,14 @@ class AttentionSettings(keras.layers.MultiHeadAttention):
             )
         self.sinks = bool(sinks)
         self.implementation = check.one_of("implementation", implementation, IMPLEMENTATIONS)
-        if implementation == "banded" and sliding_window is None:
-            advice = "Give a sliding_window, or leave the implementation out."
-            raise check.refuse("implementation", 'can be "banded" with a sliding_window only', implementation, advice)
 
     def build(self, query_shape: tuple, value_shape: tuple | None = None, key_shape: tuple | None = None) -> None:
         if value_shape is None:
             raise check.refuse("value", "must be given in the first call", None, "Pass what the query attends to.")
+        if self.implementation == "banded" and self.sliding_window is None:
+            advice = "Give a sliding_window, or leave the implementation out."
+            rule = 'can be "banded" with a sliding_window only'
+            raise check.refuse("implementation", rule, self.implementation, advice)
         self._check_rank(query_shape, value_shape)
         key_shape = value_shape if key_shape is None else key_shape
         if self.num_kv_heads == self.num_heads:

@@ -85,7 +85,6 @@ def test_one_bias_for_two_layers_is_their_attention_bias(rng):
         ({"qk_norm": "batch"}, "qk_norm must be one of 'layer', 'rms'"),
         ({"logit_soft_cap": 0.0}, r"logit_soft_cap must be a number in \(0, inf\)"),
         ({"implementation": "flash"}, "implementation must be one of 'auto', 'banded', 'blockwise', 'dense'"),
-        ({"implementation": "banded"}, 'implementation can be "banded" with a sliding_window only'),
         ({"rotary_embedding": "rope"}, "rotary_embedding must be a Keras layer with the method `call`"),
         ({"position_bias": keras.layers.Identity()}, "position_bias must be a Keras layer with the method `between`"),
     ],
