@@ -8,17 +8,25 @@ import pytest
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "examples"
 SMALL = {
     "check_your_layer": {},
+    "encoder_decoder": {"epochs": 1, "count": 500 + 64 * 30, "longest": 16, "features": 48, "blocks": 1},
     "explain_digits": {"epochs": 1},
+    "language_model": {"files": 9, "length": 64, "features": 48, "blocks": 1, "steps": 40},
     "prune_and_quantize_digits": {"epochs": 2},
     "recurrent_on_digits": {"epochs": 2},
+    "text_transformer": {"epochs": 2, "count": 1920, "length": 48, "features": 32, "blocks": 1},
     "transformer_on_digits": {"epochs": 2},
+    "vision_transformer": {"epochs": 4, "count": 640, "features": 32, "blocks": 1},
 }
 SHOWN = {
     "check_your_layer": lambda said, printed: "Average fails" in said and "padding" in said,
+    "encoder_decoder": lambda shares, printed: shares[0] > 0.2 and shares[2] > 0.999,  # the commonest letter: 0.1
     "explain_digits": lambda error, printed: 0 <= error < 0.05 and "explanations.png" in printed,
+    "language_model": lambda said, printed: said[0] < said[1] - 0.5 and said[2] and "per second" in printed,
     "prune_and_quantize_digits": lambda accuracy, printed: accuracy > 0.8 and "80.0 %" in printed,
     "recurrent_on_digits": lambda accuracy, printed: accuracy > 0.5,
+    "text_transformer": lambda accuracy, printed: accuracy > 0.5 and "docstring" in printed,  # by chance 1/3
     "transformer_on_digits": lambda accuracy, printed: accuracy > 0.5,
+    "vision_transformer": lambda accuracies, printed: accuracies[0] > 0.6 and min(accuracies[1:]) > 0.7,
 }
 
 
