@@ -17,8 +17,9 @@ class SinusoidalPositionEncoding(keras.layers.Layer):
     output[b, t, 2 i] = input[b, t, 2 i] + sin(p[b, t] * max_wavelength ** (-2 i / D)), and the cosine at 2 i + 1.
     B: batch, T: length, D: even feature size, i: feature pair, p: position.
 
-    It has no weights and no longest length. The phase is exact at any position (see `keras_arch.ops.sinusoid`): in
-    float32, bfloat16 and float16 each added value is within the machine epsilon of that dtype up to position 2**24.
+    It has no weights and no longest length. The phase is exact at any position (see `keras_arch.ops.sinusoid`): the sum
+    is taken in float32 and rounded once, so bfloat16 and float16 outputs are within one unit in the last place up to
+    position 2**24.
     The embedding is not scaled by sqrt(D) here; the paper does that in the embedding layer. A mask passes through.
 
     Args:
@@ -71,7 +72,9 @@ class SinusoidalPositionEncoding(keras.layers.Layer):
                 )
             positions = ops.convert_to_tensor(positions)
             self._check_positions(tuple(positions.shape), tuple(inputs.shape))
-        return inputs + sinusoid(positions, inputs.shape[-1], self.max_wavelength, self.compute_dtype)
+        wide = keras.backend.result_type(inputs.dtype, "float32")
+        encoding = sinusoid(positions, inputs.shape[-1], self.max_wavelength, wide)
+        return ops.cast(ops.cast(inputs, wide) + encoding, inputs.dtype)  # rounded once
 
     def compute_output_shape(self, input_shape: tuple, **shapes) -> tuple:
         return tuple(input_shape)

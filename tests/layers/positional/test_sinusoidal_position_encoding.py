@@ -29,6 +29,17 @@ def test_encoding_of_zeros_is_exact_around_position_a_million(dtype):
     assert np.abs(values(got)[0] - sinusoid_loop(range(999_990, 1_000_010), 32)).max() <= EPSILON[dtype]
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_sum_is_rounded_once(rng, dtype):
+    inputs = ops.cast(rng.standard_normal((2, 5, 6)), dtype)
+    exact = ops.convert_to_numpy(ops.cast(inputs, "float32")).astype("float64")
+    exact += np.asarray(ops.convert_to_numpy(SinusoidalPositionEncoding(dtype="float32")(np.zeros((2, 5, 6)), start_index=1000)))
+    got = SinusoidalPositionEncoding(dtype=dtype)(inputs, start_index=1000)
+    error = np.abs(ops.convert_to_numpy(ops.cast(got, "float32")) - exact)
+    exponent = np.floor(np.log2(np.abs(exact)))
+    assert (error <= 0.501 * EPSILON[dtype] * 2.0**exponent + 2.0**-22).all()
+
+
 def test_steps_of_a_cached_decoding_equal_the_whole_pass(rng):
     layer, x = SinusoidalPositionEncoding(), rng.standard_normal((2, 4, 8)).astype("float32")
     steps = [layer(x[:, t : t + 1], start_index=ops.convert_to_tensor(t)) for t in range(4)]
