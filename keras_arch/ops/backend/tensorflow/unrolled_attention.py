@@ -122,8 +122,11 @@ class Overlapping:
                 self.closed.append(self._piece(self.open, 0, low - self.low))
                 self.open = self._piece(self.open, low - self.low, self.high - self.low)
             shared = self.high - low
-            new = self._piece(part, shared, high - low)
-            self.open = tf.concat([self.open + self._piece(part, 0, shared), new], self.axis)
+            if high == self.high:
+                self.open += part
+            else:
+                new = self._piece(part, shared, high - low)
+                self.open = tf.concat([self.open + self._piece(part, 0, shared), new], self.axis)
         self.low, self.high = low, high
 
     def whole(self) -> Any:
