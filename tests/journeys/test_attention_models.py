@@ -224,8 +224,9 @@ def newest(logits):
 
 def greedy(model, tokens, steps):
     """Decode by calling the model on all there is, again and again."""
+    call = compiled(lambda tokens: model(tokens)) if BACKEND == "jax" else model  # eager JAX takes seconds a call
     for _ in range(steps):
-        tokens = np.concatenate([tokens, ops.convert_to_numpy(newest(model(tokens)))], axis=1)
+        tokens = np.concatenate([tokens, ops.convert_to_numpy(newest(call(tokens)))], axis=1)
     return tokens
 
 
