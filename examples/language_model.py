@@ -56,7 +56,7 @@ class Writer(keras.Model):
 
     Args:
         model: maps bytes (B, T) to logits of the next byte (B, T, 256).
-        steps: bytes to write.
+        steps: bytes to write; the whole text should be no longer than those trained on.
         temperature: logits are divided by it; 0 always takes the likeliest byte.
         top_k: how many of the likeliest bytes are drawn from; None for all.
         seed: of the draws.
@@ -125,11 +125,11 @@ class Writer(keras.Model):
 def main(
     epochs: int = 1,
     files: int = 80,
-    length: int = 256,
+    length: int = 128,
     features: int = 96,
     blocks: int = 3,
-    steps: int = 220,
-    temperature: float = 0.7,
+    steps: int = 100,
+    temperature: float = 0.8,
     top_k: int | None = 20,
     folder: str | None = None,
 ) -> tuple[float, float, bool]:
@@ -138,8 +138,8 @@ def main(
     train, kept = read_sources(files)
     model = language_model(features, blocks)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.AdamW(2e-3), loss, jit_compile=False)
-    model.fit(*windows(train, length), batch_size=8, epochs=epochs, verbose=2)
+    model.compile(keras.optimizers.AdamW(3e-3), loss, jit_compile=False)
+    model.fit(*windows(train, length), batch_size=16, epochs=epochs, verbose=2)
     bits = model.evaluate(*windows(kept, length), batch_size=32, verbose=0) / np.log(2)
     counts = np.bincount(train, minlength=256) + 1
     by_count = -np.mean(np.log2(counts / counts.sum())[kept])
@@ -148,7 +148,7 @@ def main(
     path = pathlib.Path(folder or tempfile.mkdtemp()) / "language_model.keras"
     model.save(path)
     model = keras.saving.load_model(path)
-    prompt = np.frombuffer(b"def main(args):\n    ", "uint8").astype("int32")[None]
+    prompt = np.frombuffer(b"    def __init__(self", "uint8").astype("int32")[None]
     texts = {}
     for cached in (True, False):
         writer = Writer(model, steps, cached=cached)
