@@ -63,7 +63,7 @@ def by_torch(layer, x, causal):
     def run():
         parts = [(source @ kernel).view(*x.shape[:2], heads, -1).transpose(1, 2) for kernel in kernels[:3]]
         output = torch.nn.functional.scaled_dot_product_attention(*parts, is_causal=causal)
-        return output.transpose(1, 2).reshape(x.shape) @ kernels[3]
+        return output.transpose(1, 2).reshape(*x.shape) @ kernels[3]
 
     def forward():
         with torch.no_grad():

@@ -78,7 +78,7 @@ def sequence_attention(
     """
     if implementation == "banded" and window is None:
         raise check.refuse("implementation", 'can be "banded" with a sliding_window only', implementation, "Give one.")
-    lengths = query.shape[1], key.shape[1]
+    causal, lengths = bool(causal), (query.shape[1], key.shape[1])
     plain = soft_cap is None and sinks is None and dropout is None and position_bias is None
     fused = has_fused_attention() and plain and query.shape[3] == value.shape[3]  # JAX's kernel has one size for both
     chosen = "dense" if return_weights else implementation
@@ -99,7 +99,7 @@ def sequence_attention(
 
     if chosen == "banded":
         return banded_attention(query * scale, key, value, window, masks, bias, drop=drop, **common), None
-    if chosen == "blockwise":
+    if chosen == "blockwise" and 0 not in lengths:  # no queries or no keys make no tile
         common |= {"window": window, "query_positions": query_positions, "key_positions": key_positions}
         if keras.backend.backend() != "tensorflow":
             return generic_blockwise_attention(query * scale, key, value, masks, bias, drop=drop, **common), None

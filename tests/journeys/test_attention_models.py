@@ -307,3 +307,34 @@ def test_attention_exports_to_litert(kind, tmp_path, rng):
     interpreter.invoke()
     got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     np.testing.assert_allclose(got, values(model(x)), atol=1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["dense", "blockwise", "banded"])
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+def test_attention_of_another_precision_than_its_rotary_embedding(policy, implementation, rng):
+    x = rng.standard_normal((2, 12, 8))
+    window = {"sliding_window": 4} if implementation == "banded" else {}
+    options = {"num_kv_heads": 2, "sinks": True, "implementation": implementation, **window}
+    layer = ka.layers.MultiHeadAttention(4, 4, dtype=policy, rotary_embedding=ka.layers.RotaryEmbedding(), **options)
+    plain = ka.layers.MultiHeadAttention(4, 4, rotary_embedding=ka.layers.RotaryEmbedding(), **options)
+    layer.build(x.shape, x.shape)
+    plain.build(x.shape, x.shape)
+    plain.set_weights(layer.get_weights())
+    got, expected = layer(x, x, use_causal_mask=True), plain(x, x, use_causal_mask=True)
+    assert keras.backend.standardize_dtype(got.dtype) == layer.compute_dtype
+    np.testing.assert_allclose(values(got), values(expected), atol=0.05 if policy != "float64" else 1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["dense", "blockwise", "banded"])
+@pytest.mark.parametrize("kind", ["growing", "static", "sliding"])
+def test_every_implementation_decodes_in_a_window(kind, implementation, rng):
+    x = rng.standard_normal((2, 7, 8)).astype("float32")
+    layer = ka.layers.MultiHeadAttention(2, 4, sliding_window=3, implementation=implementation)
+    expected = values(layer(x, x, use_causal_mask=True))
+    cache = layer.make_cache(2, **{"growing": {}, "static": {"max_length": 7}, "sliding": {"window": 2}}[kind])
+    outputs = []
+    for start, stop in ((0, 4), (4, 5), (5, 7)):
+        step = x[:, start:stop]
+        output, cache = layer(step, step, use_causal_mask=True, cache=cache)
+        outputs.append(values(output))
+    np.testing.assert_allclose(np.concatenate(outputs, axis=1), expected, atol=2e-6)

@@ -62,6 +62,29 @@ def test_low_precision_is_near_float32(dtype, options):
         np.testing.assert_allclose(values(got), wanted, atol=0.04 if dtype == "bfloat16" else 0.005)
 
 
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="other backends have float64 only where it is switched on")
+@pytest.mark.parametrize("known", [True, False])
+def test_float64_stays_float64(known):
+    import tensorflow as tf
+
+    arguments, keywords = case("sinks", (9, 9))
+    wanted, _ = expected(arguments, keywords, causal=True)
+    spec = [tf.TensorSpec((2, 9 if known else None, 4, size), "float64") for size in (3, 3, 5)]
+
+    @tf.function(input_signature=spec)
+    def attend(*heads):
+        return sequence_attention(*heads, implementation="blockwise", scale=1.0, causal=True, **keywords)[0]
+
+    np.testing.assert_allclose(attend(*(tf.cast(x, "float64") for x in arguments[:3])), wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize("implementation", ["dense", "blockwise"])
+def test_no_queries_give_no_output(implementation):
+    arguments, _ = case("plain", (4, 4))
+    got, _ = sequence_attention(arguments[0][:, :0], *arguments[1:3], implementation=implementation, scale=1.0)
+    assert tuple(got.shape) == (2, 0, 4, 5)
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_explicit_positions_reach_the_bias(implementation):
     arguments, keywords = case("between", (6, 6))

@@ -152,7 +152,7 @@ def turn(rotary: keras.layers.Layer, heads: Any, positions: Any, start: Any, len
     given = {"start_index": start} if positions is None else {"positions": positions}
     if getattr(rotary, "depends_on_length", False):
         given["length"] = length
-    return rotary(heads, **given)
+    return ops.cast(rotary(heads, **given), heads.dtype)  # the rotary layer may have another precision
 
 
 def order_masks(query: Any, key: Any, axes: tuple[int, int], causal: bool, window: int | None) -> list:

@@ -36,7 +36,8 @@ class MultiHeadAttention(AttentionSettings):
       decoding with T < S needs. They are refused with more than one attention axis, where they have no meaning.
     * A query that sees no key gets zeros before the output projection and in its scores, on every path and gradient.
     * Scores can be had with every option, also with `flash_attention=True` (then computed densely).
-    * Softmax runs in float32 at any precision, and dropout leaves the backend's fused kernel only while training.
+    * Softmax runs in float32 at any precision, and dropout leaves the backend's fused kernel only while training;
+      `flash_attention=True` excludes dropout, as in Keras.
     * Long sequences are attended to in tiles and windows in bands, so that memory does not grow with T S.
     * With `cache` it decodes step by step, and each step gives what a call on the whole sequence gives.
     * `flash_attention` survives `get_config`; `False` really forbids it.
@@ -240,13 +241,14 @@ class MultiHeadAttention(AttentionSettings):
             drop = None if dropout is None else lambda weights: dropout(weights, training=True)
             extras |= {"layout": layout, "drop": drop, "return_weights": return_attention_scores}
             return scaled_dot_product_attention(seen.query, seen.key, seen.value, mask, bias, **extras)
+        banded = self.implementation == "banded"
         output, scores = sequence_attention(
             seen.query,
             seen.key,
             seen.value,
             masks,
             bias,
-            implementation=self.implementation,
+            implementation="dense" if banded and seen.window is None else self.implementation,  # slots have no order
             position_bias=self.position_bias,
             query_positions=seen.query_positions,
             key_positions=seen.key_positions,

@@ -78,13 +78,14 @@ def blockwise_attention(
     rows = rows_of_tile(query.shape[0], heads, memory)
     known = length is not None and memory is not None and math.ceil(length / rows) <= MOST_TILES
     has = {"has_bias": bias is not None, "has_sinks": sinks is not None}
-    attend = unrolled(tiles, rows, **has) if known else streamed(tiles, **has)
+    wide = tf.float64 if query.dtype == tf.float64 else tf.float32
+    attend = unrolled(tiles, rows, **has) if known else streamed(tiles, wide, **has)
 
     query = tf.transpose(query, (0, 2, 1, 3))  # (B, N, T, H)
     query = tf.reshape(query, (-1, key_heads, heads // key_heads, tiles.length, query.shape[3]))  # (B, M, G, T, H)
     key, value = tf.transpose(key, (0, 2, 1, 3)), tf.transpose(value, (0, 2, 1, 3))  # (B, M, S, H)
     bias = tf.zeros((1, 1, 1, 1), query.dtype) if bias is None else bias
-    sinks = tf.zeros(heads) if sinks is None else tf.cast(sinks, "float32")
+    sinks = tf.zeros(heads, wide) if sinks is None else tf.cast(sinks, wide)
     sinks = tf.reshape(sinks, (1, key_heads, heads // key_heads, 1, 1))
     output = attend(query, key, value, bias, sinks)  # (B, M, G, T, V)
     output = tf.reshape(output, (-1, heads, tiles.length, value.shape[3]))

@@ -90,7 +90,7 @@ class Loops:
         tensor = tf.reshape(tensor, (tf.shape(tensor)[0], heads, self.column_tiles * self.columns, size))
         return tensor[:, :, :length]
 
-    def no_bias_gradient(self, bias: Any) -> Any:
+    def no_bias_gradient(self, bias: Any, dtype: Any = tf.float32) -> Any:
         """Zeros (row tiles or 1, key tiles or 1, B or 1, N or 1, C or 1, K or 1) for a bias."""
         one_row, one_column = bias.shape[2] == 1, bias.shape[3] == 1
         shape = tf.shape(bias)
@@ -102,7 +102,8 @@ class Loops:
                 shape[1],
                 1 if one_row else self.rows,
                 1 if one_column else self.columns,
-            )
+            ),
+            dtype,
         )
 
     def add_bias_gradient(self, total: Any, bias: Any, d_scores: Any, i: Any, j: Any) -> Any:
