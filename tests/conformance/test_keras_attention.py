@@ -15,6 +15,7 @@ from keras_arch.layers import MultiHeadAttention
 BACKEND = keras.backend.backend()
 
 pytestmark = [
+    *([pytest.mark.slow] if keras.backend.backend() == "jax" else []),  # it compiles each operation on its own
     pytest.mark.backend,
     # Keras's own cases warn.
     pytest.mark.filterwarnings("ignore:When providing `inputs` as a dict:UserWarning"),

@@ -33,7 +33,9 @@ def test_encoding_of_zeros_is_exact_around_position_a_million(dtype):
 def test_the_sum_is_rounded_once(rng, dtype):
     inputs = ops.cast(rng.standard_normal((2, 5, 6)), dtype)
     exact = ops.convert_to_numpy(ops.cast(inputs, "float32")).astype("float64")
-    exact += np.asarray(ops.convert_to_numpy(SinusoidalPositionEncoding(dtype="float32")(np.zeros((2, 5, 6)), start_index=1000)))
+    exact += np.asarray(
+        ops.convert_to_numpy(SinusoidalPositionEncoding(dtype="float32")(np.zeros((2, 5, 6)), start_index=1000))
+    )
     got = SinusoidalPositionEncoding(dtype=dtype)(inputs, start_index=1000)
     error = np.abs(ops.convert_to_numpy(ops.cast(got, "float32")) - exact)
     exponent = np.floor(np.log2(np.abs(exact)))

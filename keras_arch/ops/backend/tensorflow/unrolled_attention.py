@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras_arch.ops.backend.tensorflow.tiles import Tiles, softmax, sums_wide
 from keras_arch.ops.tile_plan import runs, seen_keys
 
+AT_ONCE = 2  # tiles in work side by side: two keep the cores busy, and more would fill the memory
+
 
 def unrolled(tiles: Tiles, rows: int, *, has_bias: bool, has_sinks: bool) -> Callable:
     """Build (query, key, value, bias, sinks) -> output for `blockwise_attention`.
@@ -45,7 +47,7 @@ def unrolled(tiles: Tiles, rows: int, *, has_bias: bool, has_sinks: bool) -> Cal
         outputs = []
         for tile in plan:
             start, stop, low, high = tile
-            with tf.control_dependencies(outputs[-1:]):  # or tiles run side by side and memory holds them all
+            with tf.control_dependencies(outputs[-AT_ONCE:][:1] if len(outputs) >= AT_ONCE else []):
                 part = tf.identity(query[:, :, :, start:stop])
             weights, _, sees = weigh(tile, part, key, bias, sinks)
             if tiles.dropout:
@@ -57,10 +59,10 @@ def unrolled(tiles: Tiles, rows: int, *, has_bias: bool, has_sinks: bool) -> Cal
         def gradient(d_output: Any) -> tuple:
             d_query, d_key, d_value = [], Overlapping(2), Overlapping(2)
             d_bias, d_sinks = BiasGradient(tiles, bias) if has_bias else None, tf.zeros_like(sinks)
-            done = []
+            done = [[]] * AT_ONCE
             for tile in plan:
                 start, stop, low, high = tile
-                with tf.control_dependencies(done):
+                with tf.control_dependencies(done[-AT_ONCE]):
                     part = tf.identity(query[:, :, :, start:stop])
                 weights, capped, sees = weigh(tile, part, key, bias, sinks)
                 inner = d_output[:, :, :, start:stop]
@@ -86,7 +88,7 @@ def unrolled(tiles: Tiles, rows: int, *, has_bias: bool, has_sinks: bool) -> Cal
                 d_query.append(tiles.folded(tf.matmul(d_scores, key[:, :, low:high]), stop - start))
                 d_key.add(wide(tf.matmul(d_scores, tiles.flat(part), transpose_a=True)), low, high)
                 d_value.add(wide(tf.matmul(tiles.flat(used), tiles.flat(inner), transpose_a=True)), low, high)
-                done = [d_query[-1], d_key.open, d_value.open]
+                done.append([d_query[-1], d_key.open, d_value.open])
             return (
                 tf.concat(d_query, 3),
                 tf.cast(d_key.whole(), key.dtype),
