@@ -80,6 +80,7 @@ print(json.dumps({"error": error, "moved": moved, "replicas": strategy.num_repli
 )
 
 
+@pytest.mark.oracle
 @pytest.mark.slow
 def test_model_parallel_on_eight_devices_equals_one_device():
     if importlib.util.find_spec("jax") is None:

@@ -75,11 +75,15 @@ def blockwise_attention(
         dropout=dropout,
         seed=seed,
     )
-    rows = rows_of_tile(query.shape[0], heads, memory)
-    known = length is not None and memory is not None and math.ceil(length / rows) <= MOST_TILES
+    by_head = bias_between is None and key_heads > 1  # a bias between positions is computed for all heads at once
+    rows = rows_of_tile(query.shape[0], heads // key_heads if by_head else heads, memory)
+    known = length is not None and memory is not None
+    if by_head and known and key_heads * math.ceil(length / rows) > MOST_TILES:
+        by_head, rows = False, rows_of_tile(query.shape[0], heads, memory)
+    known = known and math.ceil(length / rows) <= MOST_TILES
     has = {"has_bias": bias is not None, "has_sinks": sinks is not None}
     wide = tf.float64 if query.dtype == tf.float64 else tf.float32
-    attend = unrolled(tiles, rows, **has) if known else streamed(tiles, wide, **has)
+    attend = unrolled(tiles, rows, by_head, **has) if known else streamed(tiles, wide, **has)
 
     query = tf.transpose(query, (0, 2, 1, 3))  # (B, N, T, H)
     query = tf.reshape(query, (-1, key_heads, heads // key_heads, tiles.length, query.shape[3]))  # (B, M, G, T, H)

@@ -1,7 +1,7 @@
 """One tile of attention scores: which of its entries are seen, biased, capped and dropped."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -31,6 +31,7 @@ class Tiles:
         soft_cap: None, or c in c tanh(score / c).
         dropout: rate at which weights are dropped.
         seed: int32 (2,), of the dropout.
+        first_head: place of the first key head among all of the layer, for the dropout.
     """
 
     length: Any
@@ -46,6 +47,7 @@ class Tiles:
     soft_cap: float | None = None
     dropout: float = 0.0
     seed: Any = None
+    first_head: int = 0
 
     def scores(self, query: Any, key: Any, bias: Any, start: tuple, dtype: Any) -> tuple[Any, Any, Any]:
         """Scores of a tile.
@@ -129,9 +131,21 @@ class Tiles:
     def drop(self, weights: Any, start: tuple) -> Any:
         """Factors of the dropout of a tile: the same again whenever the tile is computed."""
         place = tf.cast(start[0], "int64") * 2**32 + tf.cast(start[1], "int64")
-        seed = tf.random.experimental.stateless_fold_in(tf.cast(self.seed, "int64"), place)
+        seed = tf.random.experimental.stateless_fold_in(tf.cast(self.seed, "int64") + self.first_head, place)
         kept = tf.random.stateless_uniform(tf.shape(weights), seed) >= self.dropout
         return tf.cast(kept, weights.dtype) / tf.cast(1 - self.dropout, weights.dtype)
+
+    def of_head(self, head: int) -> "Tiles":
+        """The attention of one key head and the query heads that share it."""
+        heads = slice(head, head + 1)
+        masks = tuple(self.heads_of(mask, heads) for mask in self.masks)
+        return replace(self, key_heads=1, masks=masks, first_head=head)
+
+    def heads_of(self, tensor: Any, key_heads: slice) -> Any:
+        """The part of (B, N or 1, T, S) that belongs to some key heads."""
+        if tensor.shape[1] == 1 or key_heads == slice(None):
+            return tensor
+        return tensor[:, key_heads.start * self.groups : key_heads.stop * self.groups]
 
     def flat(self, tensor: Any) -> Any:
         """(B, M, G, C, H) -> (B, M, G C, H)"""

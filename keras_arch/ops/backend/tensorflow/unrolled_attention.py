@@ -11,95 +11,144 @@ from keras_arch.ops.tile_plan import runs, seen_keys
 AT_ONCE = 2  # tiles in work side by side: two keep the cores busy, and more would fill the memory
 
 
-def unrolled(tiles: Tiles, rows: int, *, has_bias: bool, has_sinks: bool) -> Callable:
+def unrolled(tiles: Tiles, rows: int, by_head: bool = False, *, has_bias: bool, has_sinks: bool) -> Callable:
     """Build (query, key, value, bias, sinks) -> output for `blockwise_attention`.
 
     Args:
         tiles: the attention, T and S being ints.
         rows: C, queries of a tile.
+        by_head: whether each key head has tiles of its own, whose products keep closer to the caches.
         has_bias: whether the bias means anything.
         has_sinks: whether the sinks do.
     Returns:
         A function of (B, M, G, T, H), (B, M, S, H), (B, M, S, V), (B or 1, N or 1, T or 1, S or 1) and
         (1, M, G, 1, 1), with a gradient for each; output (B, M, G, T, V).
     """
-    order = (tiles.length, tiles.memory, tiles.causal, tiles.window)
-    plan = [(*queries, *seen_keys(*queries, *order)) for queries in runs(tiles.length, rows)]
+    lanes = [Lane(tiles, slice(None), rows, has_bias, has_sinks)]
+    if by_head:
+        heads = range(tiles.key_heads)
+        lanes = [Lane(tiles.of_head(n), slice(n, n + 1), rows, has_bias, has_sinks) for n in heads]
 
-    def weigh(tile: tuple, query: Any, key: Any, bias: Any, sinks: Any) -> tuple[Any, Any, Any]:
+    @tf.custom_gradient
+    def attend(query: Any, key: Any, value: Any, bias: Any, sinks: Any) -> tuple[Any, Callable]:
+        def inputs(lane: Lane) -> tuple:
+            heads = lane.heads
+            own_bias = tiles.heads_of(bias, heads) if has_bias else bias
+            return query[:, heads], key[:, heads], value[:, heads], own_bias, sinks[:, heads]
+
+        queue = []
+        outputs = [lane.forward(*inputs(lane), queue) for lane in lanes]
+
+        def gradient(d_output: Any) -> tuple:
+            queue = []
+            parts = [
+                lane.backward(*inputs(lane), output, d_output[:, lane.heads], queue)
+                for lane, output in zip(lanes, outputs, strict=True)
+            ]
+            d_query, d_key, d_value, d_bias, d_sinks = zip(*parts, strict=True)
+            whole = [tf.concat(part, 1) for part in (d_query, d_key, d_value)]
+            whole.append(tf.add_n(d_bias) if bias.shape[1] == 1 else tf.concat(d_bias, 1))
+            return (*whole, tf.concat(d_sinks, 1))
+
+        return tf.concat(outputs, 1), gradient
+
+    return attend
+
+
+class Lane:
+    """The tiles of some key heads.
+
+    Args:
+        tiles: the attention of these heads.
+        heads: which of all key heads they are.
+        rows: C, queries of a tile.
+        has_bias: whether the bias means anything.
+        has_sinks: whether the sinks do.
+    """
+
+    def __init__(self, tiles: Tiles, heads: slice, rows: int, has_bias: bool, has_sinks: bool) -> None:
+        self.tiles, self.heads = tiles, heads
+        self.has_bias, self.has_sinks = has_bias, has_sinks
+        order = (tiles.length, tiles.memory, tiles.causal, tiles.window)
+        self.plan = [(*queries, *seen_keys(*queries, *order)) for queries in runs(tiles.length, rows)]
+
+    def weigh(self, tile: tuple, query: Any, key: Any, bias: Any, sinks: Any) -> tuple[Any, Any, Any]:
         """Weights of a tile before dropout, what the cap left of its scores, and which rows see a key."""
         start, stop, low, high = tile
         name = query.dtype.name
         narrow = name in ("bfloat16", "float16")
-        plain = not (has_bias or has_sinks or tiles.bias_between or tiles.soft_cap)
+        plain = not (self.has_bias or self.has_sinks or self.tiles.bias_between or self.tiles.soft_cap)
         dtype = tf.float32 if narrow and not (plain and sums_wide(name)) else query.dtype
-        part = tiles.cut(bias, (start, low), stop - start, high - low) if has_bias else None
-        scores, capped, sees = tiles.scores(query, key[:, :, low:high], part, (start, low), dtype)
-        if not has_sinks:
+        part = self.tiles.cut(bias, (start, low), stop - start, high - low) if self.has_bias else None
+        scores, capped, sees = self.tiles.scores(query, key[:, :, low:high], part, (start, low), dtype)
+        if not self.has_sinks:
             return softmax(scores, query.dtype), capped, sees
         top = tf.maximum(tf.reduce_max(scores, -1, keepdims=True), sinks)
         weights, rest = tf.exp(scores - top), tf.exp(sinks - top)
         total = tf.reduce_sum(weights, -1, keepdims=True) + rest
         return tf.cast(weights / total, query.dtype), capped, sees
 
-    @tf.custom_gradient
-    def attend(query: Any, key: Any, value: Any, bias: Any, sinks: Any) -> tuple[Any, Callable]:
-        outputs = []
-        for tile in plan:
+    def forward(self, query: Any, key: Any, value: Any, bias: Any, sinks: Any, queue: list) -> Any:
+        """Output of these heads; `queue` holds what each tile so far ended with."""
+        tiles, outputs = self.tiles, []
+        for tile in self.plan:
             start, stop, low, high = tile
-            with tf.control_dependencies(outputs[-AT_ONCE:][:1] if len(outputs) >= AT_ONCE else []):
-                part = tf.identity(query[:, :, :, start:stop])
-            weights, _, sees = weigh(tile, part, key, bias, sinks)
+            part = _after(queue, query[:, :, :, start:stop])
+            weights, _, sees = self.weigh(tile, part, key, bias, sinks)
             if tiles.dropout:
                 weights *= tiles.drop(weights, (start, low))
             output = tiles.folded(tf.matmul(tiles.flat(weights), value[:, :, low:high]), stop - start)
             outputs.append(output if sees is None else tf.where(sees, output, tf.zeros((), output.dtype)))
-        whole = tf.concat(outputs, 3)
+            queue.append(outputs[-1:])
+        return tf.concat(outputs, 3)
 
-        def gradient(d_output: Any) -> tuple:
-            d_query, d_key, d_value = [], Overlapping(2), Overlapping(2)
-            d_bias, d_sinks = BiasGradient(tiles, bias) if has_bias else None, tf.zeros_like(sinks)
-            done = [[]] * AT_ONCE
-            for tile in plan:
-                start, stop, low, high = tile
-                with tf.control_dependencies(done[-AT_ONCE]):
-                    part = tf.identity(query[:, :, :, start:stop])
-                weights, capped, sees = weigh(tile, part, key, bias, sinks)
-                inner = d_output[:, :, :, start:stop]
-                if sees is not None:
-                    inner = tf.where(sees, inner, tf.zeros((), inner.dtype))
-                delta = tf.reduce_sum(wide(inner) * wide(whole[:, :, :, start:stop]), -1, keepdims=True)
-                d_weights = tiles.folded(
-                    tf.matmul(tiles.flat(inner), value[:, :, low:high], transpose_b=True), stop - start
-                )
-                used = weights
-                if tiles.dropout:
-                    factors = tiles.drop(weights, (start, low))
-                    used, d_weights = weights * factors, d_weights * factors
-                d_scores = weights * (d_weights - tf.cast(delta, weights.dtype))
-                if has_bias:
-                    d_bias.add(d_scores, tile)
-                if has_sinks:
-                    rest = 1 - tf.reduce_sum(wide(weights), -1, keepdims=True)
-                    d_sinks -= tf.reduce_sum(wide(rest) * delta, (0, 3), keepdims=True)
-                if capped is not None:
-                    d_scores *= tf.cast(1 - tf.square(capped / tiles.soft_cap), d_scores.dtype)
-                d_scores = tiles.flat(d_scores)
-                d_query.append(tiles.folded(tf.matmul(d_scores, key[:, :, low:high]), stop - start))
-                d_key.add(wide(tf.matmul(d_scores, tiles.flat(part), transpose_a=True)), low, high)
-                d_value.add(wide(tf.matmul(tiles.flat(used), tiles.flat(inner), transpose_a=True)), low, high)
-                done.append([d_query[-1], d_key.open, d_value.open])
-            return (
-                tf.concat(d_query, 3),
-                tf.cast(d_key.whole(), key.dtype),
-                tf.cast(d_value.whole(), value.dtype),
-                tf.zeros_like(bias) if d_bias is None else d_bias.whole(),
-                d_sinks,
-            )
+    def backward(
+        self, query: Any, key: Any, value: Any, bias: Any, sinks: Any, output: Any, d_output: Any, queue: list
+    ) -> tuple:
+        """Gradients of these heads for query, key, value, bias and sinks."""
+        tiles = self.tiles
+        d_query, d_key, d_value = [], Overlapping(2), Overlapping(2)
+        d_bias, d_sinks = BiasGradient(tiles, bias) if self.has_bias else None, tf.zeros_like(sinks)
+        for tile in self.plan:
+            start, stop, low, high = tile
+            part = _after(queue, query[:, :, :, start:stop])
+            weights, capped, sees = self.weigh(tile, part, key, bias, sinks)
+            inner = d_output[:, :, :, start:stop]
+            if sees is not None:
+                inner = tf.where(sees, inner, tf.zeros((), inner.dtype))
+            delta = tf.reduce_sum(wide(inner) * wide(output[:, :, :, start:stop]), -1, keepdims=True)
+            d_weights = tf.matmul(tiles.flat(inner), value[:, :, low:high], transpose_b=True)
+            d_weights = tiles.folded(d_weights, stop - start)
+            used = weights
+            if tiles.dropout:
+                factors = tiles.drop(weights, (start, low))
+                used, d_weights = weights * factors, d_weights * factors
+            d_scores = weights * (d_weights - tf.cast(delta, weights.dtype))
+            if self.has_bias:
+                d_bias.add(d_scores, tile)
+            if self.has_sinks:
+                rest = 1 - tf.reduce_sum(wide(weights), -1, keepdims=True)
+                d_sinks -= tf.reduce_sum(rest * delta, (0, 3), keepdims=True)
+            if capped is not None:
+                d_scores *= tf.cast(1 - tf.square(capped / tiles.soft_cap), d_scores.dtype)
+            d_scores = tiles.flat(d_scores)
+            d_query.append(tiles.folded(tf.matmul(d_scores, key[:, :, low:high]), stop - start))
+            d_key.add(wide(tf.matmul(d_scores, tiles.flat(part), transpose_a=True)), low, high)
+            d_value.add(wide(tf.matmul(tiles.flat(used), tiles.flat(inner), transpose_a=True)), low, high)
+            queue.append([d_query[-1], d_key.open, d_value.open])
+        return (
+            tf.concat(d_query, 3),
+            tf.cast(d_key.whole(), key.dtype),
+            tf.cast(d_value.whole(), value.dtype),
+            tf.zeros_like(bias) if d_bias is None else d_bias.whole(),
+            d_sinks,
+        )
 
-        return whole, gradient
 
-    return attend
+def _after(queue: list, tensor: Any) -> Any:
+    """The tensor, once all but the last `AT_ONCE` - 1 tiles in the queue are done."""
+    with tf.control_dependencies(queue[-AT_ONCE] if len(queue) >= AT_ONCE else []):
+        return tf.identity(tensor)
 
 
 def wide(tensor: Any) -> Any:

@@ -37,6 +37,16 @@ def test_dropout_of_a_tile_depends_on_its_place_only():
     np.testing.assert_array_equal(tiles.drop(weights, (0, 4)), tiles.drop(weights, (0, 4)))
     for place in ((4, 0), (0, 0), (4, 4)):
         assert np.abs(tiles.drop(weights, place) - tiles.drop(weights, (0, 4))).max() == 2
+    heads = Tiles(8, 8, 2, 1, dropout=0.5, seed=tiles.seed)
+    assert np.abs(heads.of_head(0).drop(weights, (0, 4)) - heads.of_head(1).drop(weights, (0, 4))).max() == 2
+
+
+def test_a_head_takes_its_masks_along(rng):
+    mask, shared = tf.constant(rng.random((2, 6, 4, 4)) < 0.5), tf.ones((2, 1, 1, 4), "bool")
+    one = Tiles(4, 4, key_heads=3, groups=2, masks=(mask, shared)).of_head(1)
+    np.testing.assert_array_equal(one.masks[0], mask[:, 2:4])
+    assert one.masks[1] is shared
+    assert (one.key_heads, one.groups, one.first_head) == (1, 2, 1)
 
 
 @pytest.mark.parametrize("start", [3, tf.constant(3)])

@@ -32,11 +32,12 @@ def test_gradient_of_a_bias_sums_over_what_it_was_spread_over(shape, rng):
     np.testing.assert_allclose(gradient.whole(), scores.reshape(2, 6, 5, 7).sum(axes, keepdims=True), atol=1e-5)
 
 
-def test_one_tile_or_many_give_the_same(rng):
+@pytest.mark.parametrize("by_head", [False, True])
+def test_one_tile_or_many_give_the_same(rng, by_head):
     query, key, value = (rng.standard_normal((1, 2, *s)).astype("float32") for s in ((1, 8, 4), (8, 4), (8, 4)))
     rest = (tf.zeros((1, 1, 1, 1)), tf.zeros((1, 2, 1, 1, 1)))
     one, many = (
-        unrolled(Tiles(8, 8, 2, 1, causal=True), rows, has_bias=False, has_sinks=False)(query, key, value, *rest)
-        for rows in (8, 3)
+        unrolled(Tiles(8, 8, 2, 1, causal=True), rows, heads, has_bias=False, has_sinks=False)(query, key, value, *rest)
+        for rows, heads in ((8, False), (3, by_head))
     )
     np.testing.assert_allclose(one, many, atol=1e-6)
