@@ -11,11 +11,19 @@ import pytest
 
 
 def pytest_collection_modifyitems(items):
-    """Keras 3.15 hands variables to `np.array` (when it saves, for one), whose protocol NumPy 2 has extended."""
+    """Quiet a warning for all tests, and call those of single layers slow on JAX.
+
+    Keras 3.15 hands variables to `np.array` (when it saves, for one), whose protocol NumPy 2 has extended. Run eagerly,
+    JAX compiles every operation of every shape on its own: there, `pytest -m "backend and not slow"` holds each layer
+    to the battery of tests/conformance only.
+    """
+    on_jax = keras.backend.backend() == "jax"
     for item in items:
         item.add_marker(
             pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
         )
+        if on_jax and "layers" in item.path.relative_to(item.config.rootpath).parts:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,10 @@ import keras_arch as ka
 BACKEND = keras.backend.backend()
 WORDS = 20
 
-ON_JAX = keras.backend.backend() == "jax"
-pytestmark = [pytest.mark.backend, *([pytest.mark.slow] if ON_JAX else [])]  # JAX compiles each operation on its own
+pytestmark = [
+    pytest.mark.backend,
+    *([pytest.mark.slow] if keras.backend.backend() == "jax" else []),  # it compiles each operation on its own
+]
 on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="tiles, compilation and export of TensorFlow")
 
 FRESH = """

@@ -7,7 +7,10 @@ from keras import ops
 
 from keras_arch import layers
 
-pytestmark = pytest.mark.backend
+pytestmark = [
+    pytest.mark.backend,
+    *([pytest.mark.slow] if keras.backend.backend() == "jax" else []),  # it compiles each operation on its own
+]
 
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 DYNAMIC = {"type": "dynamic", "factor": 2.0, "original_length": 4}
