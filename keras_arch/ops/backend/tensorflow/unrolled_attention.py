@@ -113,7 +113,7 @@ class Lane:
             start, stop, low, high = tile
             part = _after(queue, query[:, :, :, start:stop])
             weights, capped, sees = self.weigh(tile, part, key, bias, sinks)
-            inner = d_output[:, :, :, start:stop]
+            inner = _after(queue, d_output[:, :, :, start:stop])  # or its products with the values all run at once
             if sees is not None:
                 inner = tf.where(sees, inner, tf.zeros((), inner.dtype))
             delta = tf.reduce_sum(wide(inner) * wide(output[:, :, :, start:stop]), -1, keepdims=True)
