@@ -1,7 +1,7 @@
 """Scaled dot-product attention with masks, biases and rows that see nothing."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -56,6 +56,19 @@ def _lead(query_length: Any, key_length: Any) -> Any:
     return ops.expand_dims(queries, 1) - ops.expand_dims(ops.arange(key_length, dtype="int32"), 0)
 
 
+def all_shown(masks: Iterable[Any]) -> Any:
+    """Merge masks into one that shows what all of them show; None among them shows all, and so does no mask.
+
+    >>> keras.ops.convert_to_numpy(all_shown([np.array([True, True]), None, np.array([True, False])])).tolist()
+    [True, False]
+    """
+    merged = None
+    for mask in masks:
+        if mask is not None:
+            merged = mask if merged is None else ops.logical_and(merged, mask)
+    return merged
+
+
 def lowest(dtype: str) -> float:
     """Half of the most negative number of a float type: what a hidden score gets.
 
@@ -103,7 +116,7 @@ def fold_hiding_bias(mask: Any, bias: Any) -> tuple[Any, Any]:
     bias = ops.convert_to_tensor(bias)
     shown = ops.greater(bias, HIDES)
     bias = ops.where(shown, bias, ops.zeros((), bias.dtype))
-    return shown if mask is None else ops.logical_and(mask, shown), bias
+    return all_shown([mask, shown]), bias
 
 
 def masked_softmax(scores: Any, mask: Any = None, bias: Any = None, axes: int = 1) -> Any:

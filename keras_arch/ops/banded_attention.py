@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_arch.ops.attention import fold_hiding_bias, unmasked_softmax
+from keras_arch.ops.attention import all_shown, fold_hiding_bias, unmasked_softmax
 
 LARGEST_BLOCK = 128
 
@@ -67,9 +67,7 @@ def banded_attention(
         between = bias_between(ops.arange(block) + band.before * block, ops.arange(band.width))  # (N, b, K)
         between = ops.reshape(between, (1, heads, 1, block, band.width))
         added = between if added is None else added + between
-    visible = band.visible(window)  # (n, b, K)
-    for mask in masks:
-        visible = ops.logical_and(visible, band.scores(mask))
+    visible = all_shown([band.visible(window), *(band.scores(mask) for mask in masks)])  # (n, b, K) at least
     visible, added = fold_hiding_bias(visible, added)
     weights = ops.cast(unmasked_softmax(scores, visible, added, 1, soft_cap, sinks), query.dtype)
     output = ops.matmul(weights if drop is None else drop(weights), values)  # (B, N, n, b, V)

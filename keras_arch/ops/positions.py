@@ -9,7 +9,7 @@ from keras import ops
 from keras_arch.core import check
 
 
-def token_positions(inputs: Any, start_index: Any = 0, positions: Any = None) -> Any:
+def token_positions(inputs: Any, start_index: Any = 0, positions: Any = None, axis: int = 1) -> Any:
     """Positions of the T steps of `inputs`: start_index, start_index + 1, ..., or the given ones.
 
     Args:
@@ -17,6 +17,7 @@ def token_positions(inputs: Any, start_index: Any = 0, positions: Any = None) ->
         start_index: position of the first step, an integer or an integer scalar tensor.
         positions: None, or integer tensor, shape (T,) or (B, T), in place of counting; an axis of size 1 stands for
             any size.
+        axis: of the steps in `inputs`; those before it are all batch.
     Returns:
         int32 tensor, shape (T,) or that of `positions`.
     Raises:
@@ -26,14 +27,15 @@ def token_positions(inputs: Any, start_index: Any = 0, positions: Any = None) ->
     [5, 6, 7]
     """
     if positions is None:
-        return ops.arange(ops.shape(inputs)[1], dtype="int32") + _scalar("start_index", start_index)
+        return ops.arange(ops.shape(inputs)[axis], dtype="int32") + _scalar("start_index", start_index)
     if not (isinstance(start_index, int) and start_index == 0):
         raise ValueError(
             f"start_index and positions exclude each other; received start_index={check.describe(start_index)} "
             "together with positions. Add the start to the positions."
         )
     positions = as_positions("positions", positions)
-    shape, allowed = tuple(positions.shape), (tuple(inputs.shape)[1:2], tuple(inputs.shape)[:2])
+    shape, axis = tuple(positions.shape), axis % len(inputs.shape)
+    allowed = (tuple(inputs.shape)[axis : axis + 1], tuple(inputs.shape)[: axis + 1])
     if not any(_fits(shape, expected) for expected in allowed):
         advice = f"Pass one of the shapes {allowed[0]} and {allowed[1]}."
         raise check.refuse("positions", "must have the length or the batch and length of the inputs", shape, advice)

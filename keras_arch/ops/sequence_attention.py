@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_arch.core import check
 from keras_arch.ops.attention import (
+    all_shown,
     causal_mask,
     fold_hiding_bias,
     fused_attention,
@@ -161,7 +162,4 @@ def _all(masks: tuple, query: Any, key: Any, causal: bool, window: int | None) -
         parts.append(causal_mask(*lengths)[None, None])
     if window is not None:
         parts.append(window_mask(*lengths, window)[None, None])
-    mask = None
-    for part in parts:
-        mask = part if mask is None else ops.logical_and(mask, part)
-    return mask
+    return all_shown(parts)

@@ -6,6 +6,7 @@ from oracles.attention import attention_loop, causal_loop, softmax_over
 
 from keras_arch.ops.attention import (
     additive_mask,
+    all_shown,
     causal_mask,
     fused_attention,
     masked_softmax,
@@ -145,3 +146,10 @@ def test_gradients_of_a_row_that_sees_nothing_are_zero_and_finite(heads):
     assert all(np.isfinite(g).all() for g in gradients)
     assert not gradients[0][:, 0].numpy().any()
     assert gradients[0][:, 1].numpy().any()
+
+
+def test_masks_show_what_all_of_them_show(rng):
+    masks = [rng.random((2, 1, 3)) < 0.5, None, rng.random((1, 4, 3)) < 0.5]
+    np.testing.assert_array_equal(ops.convert_to_numpy(all_shown(masks)), masks[0] & masks[2])
+    assert all_shown([None, masks[0]]) is masks[0]
+    assert all_shown([]) is None

@@ -7,9 +7,10 @@ import keras
 from keras import ops
 
 from keras_arch.core import check
+from keras_arch.core.initializer import cloned
 from keras_arch.core.masking import with_mask, without_mask
 from keras_arch.core.registration import register
-from keras_arch.ops.attention import causal_mask
+from keras_arch.ops.attention import all_shown, causal_mask
 from keras_arch.ops.linear_attention import FEATURE_MAPS, linear_attention, linear_attention_weights, read_sums
 
 
@@ -251,9 +252,8 @@ class LinearAttention(keras.layers.Layer):
         masks = [ops.cast(mask, "bool") for mask in (value_mask, key_mask) if mask is not None]
         if masks:
             value, key = without_mask(value), without_mask(key)
-        shown = None if not masks else masks[0] if len(masks) == 1 else ops.logical_and(*masks)
         keys = self._features(self.key_dense(key, training=training))
-        return keys, self.value_dense(value, training=training), shown
+        return keys, self.value_dense(value, training=training), all_shown(masks)
 
     def _check_call(self, value: Any, key: Any, return_attention_scores: bool, cache: Any) -> None:
         if value is None and (cache is None or key is not None):
@@ -280,8 +280,8 @@ class LinearAttention(keras.layers.Layer):
             equation,
             output_shape=output_shape,
             bias_axes=bias_axes if self.use_bias else None,
-            kernel_initializer=_clone(self.kernel_initializer),
-            bias_initializer=_clone(self.bias_initializer),
+            kernel_initializer=cloned(self.kernel_initializer),
+            bias_initializer=cloned(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             dtype=self.dtype_policy,
@@ -296,12 +296,4 @@ def _seen(query: Any, value: Any, query_mask: Any, shown: Any, causal: bool) -> 
     masks = [] if shown is None else [shown[:, None, None, :]]
     masks += [] if query_mask is None else [ops.cast(query_mask, "bool")[:, None, :, None]]
     masks += [causal_mask(ops.shape(query)[1], ops.shape(value)[1])] if causal else []
-    seen = None
-    for mask in masks:
-        seen = mask if seen is None else ops.logical_and(seen, mask)
-    return seen
-
-
-def _clone(initializer: Any) -> Any:
-    """A copy: one unseeded initializer object gives kernels of one shape the same values."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer
+    return all_shown(masks)

@@ -12,8 +12,8 @@ from keras_arch.layers.attention.attention_settings import AttentionSettings
 from keras_arch.layers.attention.kv_cache import KVCache
 from keras_arch.layers.attention.lookup import Lookup, look_up, look_up_cached, order_masks, turn
 from keras_arch.layers.attention.projections import keras_parts
-from keras_arch.layers.attention.score_arguments import both, fit
-from keras_arch.ops.attention import SEQUENCES, has_fused_attention, scaled_dot_product_attention
+from keras_arch.layers.attention.score_arguments import fit
+from keras_arch.ops.attention import SEQUENCES, all_shown, has_fused_attention, scaled_dot_product_attention
 from keras_arch.ops.score_layout import ScoreLayout
 from keras_arch.ops.sequence_attention import sequence_attention
 
@@ -152,7 +152,7 @@ class MultiHeadAttention(AttentionSettings):
             masks = tuple(layout.key_mask(mask) for mask in (value_mask, key_mask) if mask is not None)
             seen = look_up(heads, keys, values, masks, **options)
         else:
-            seen = look_up_cached(heads, keys, values, both(value_mask, key_mask), cache, **options)
+            seen = look_up_cached(heads, keys, values, all_shown([value_mask, key_mask]), cache, **options)
         scores_shape = layout.scores(tuple(query.shape), (*seen.key.shape[:-2], None), self.num_heads)
         masks = seen.masks
         if attention_mask is not None:
@@ -193,15 +193,14 @@ class MultiHeadAttention(AttentionSettings):
         if not self.built:
             raise check.refuse("value", "can be projected by a built layer only", value, "Call the layer once before.")
         value = ops.convert_to_tensor(value, dtype=self.compute_dtype)
+        if value.shape[0] is None:
+            raise check.refuse("value", "must have a known batch size", tuple(value.shape), "Fix the batch size.")
         key = key if key is None else ops.convert_to_tensor(key, dtype=self.compute_dtype)
         key, value = self._project(value, key, value_mask, key_mask)
         rotary = self.rotary_embedding
         if rotary is not None and not getattr(rotary, "depends_on_length", False):
             key = turn(rotary, key, None, 0, None)
-        empty = self.make_cache(key.shape[0] if key.shape[0] is not None else 1)
-        if key.shape[0] is None:
-            raise check.refuse("value", "must have a known batch size", tuple(value.shape), "Fix the batch size.")
-        return empty.extended(key, value, mask=both(value_mask, key_mask))[1]
+        return self.make_cache(key.shape[0]).extended(key, value, mask=all_shown([value_mask, key_mask]))[1]
 
     def _project(self, value: Any, key: Any, value_mask: Any, key_mask: Any) -> tuple[Any, Any]:
         """Keys (B, S, M, H) and values (B, S, M, V)."""
@@ -299,10 +298,7 @@ class MultiHeadAttention(AttentionSettings):
         axis = layout.axes[0]
         for mask in order_masks(seen.query, seen.key, (axis, axis), seen.causal, seen.window):
             masks = (*masks, layout.attention_mask(mask))
-        one = rows
-        for mask in masks:
-            one = both(one, mask)
-        return one
+        return all_shown([rows, *masks])
 
     def _check_call(
         self, layout: ScoreLayout, value: Any, cache: Any, causal: bool, attention_mask: Any, attention_bias: Any

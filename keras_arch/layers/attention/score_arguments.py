@@ -25,20 +25,3 @@ def fit(argument: str, tensor: Any, scores: tuple, layout: ScoreLayout) -> Any:
             f"shape {shape}. Give it the rank {allowed}, with length 1 where it is the same for all."
         )
     return tensor
-
-
-def both(mask: Any, other: Any) -> Any:
-    """What both masks show; None shows all."""
-    if mask is None or other is None:
-        return other if mask is None else mask
-    return ops.logical_and(mask, other)
-
-
-def lengths(argument: str, query: Any, key: Any, layout: ScoreLayout) -> tuple[Any, Any]:
-    """Query and key length along the one attended axis."""
-    if len(layout.axes) != 1:
-        raise ValueError(
-            f"{argument} needs one attention axis to have an order; received attention_axes={layout.axes}. "
-            "Pass an attention_mask."
-        )
-    return ops.shape(query)[layout.axes[0]], ops.shape(key)[layout.axes[0]]

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_arch.core import check
 from keras_arch.core.registration import register
+from keras_arch.ops.positions import token_positions
 from keras_arch.ops.sinusoid import sinusoid, sinusoid_frequencies
 
 
@@ -62,16 +63,7 @@ class SinusoidalPositionEncoding(keras.layers.Layer):
         sinusoid_frequencies(input_shape[-1], self.max_wavelength)
 
     def call(self, inputs: Any, start_index: Any = 0, positions: Any = None) -> Any:
-        if positions is None:
-            positions = ops.arange(ops.shape(inputs)[-2], dtype="int32") + self._first(start_index)
-        else:
-            if not (isinstance(start_index, int) and start_index == 0):
-                raise ValueError(
-                    f"start_index and positions exclude each other; received start_index={check.describe(start_index)} "
-                    "together with positions. Add the start to the positions."
-                )
-            positions = ops.convert_to_tensor(positions)
-            self._check_positions(tuple(positions.shape), tuple(inputs.shape))
+        positions = token_positions(inputs, start_index, positions, axis=-2)
         wide = keras.backend.result_type(inputs.dtype, "float32")
         encoding = sinusoid(positions, inputs.shape[-1], self.max_wavelength, wide)
         return ops.cast(ops.cast(inputs, wide) + encoding, inputs.dtype)  # rounded once
@@ -81,22 +73,3 @@ class SinusoidalPositionEncoding(keras.layers.Layer):
 
     def get_config(self) -> dict:
         return {**super().get_config(), "max_wavelength": self.max_wavelength}
-
-    def _first(self, start_index: Any) -> Any:
-        start_index = ops.convert_to_tensor(start_index)
-        if len(start_index.shape) or not keras.backend.is_int_dtype(start_index.dtype):
-            received = f"shape {tuple(start_index.shape)}, {keras.backend.standardize_dtype(start_index.dtype)}"
-            raise ValueError(
-                f"start_index must be an integer scalar; received {received}. Pass positions, one per sample."
-            )
-        return ops.cast(start_index, "int32")
-
-    def _check_positions(self, shape: tuple, input_shape: tuple) -> None:
-        allowed = (input_shape[-2:-1], input_shape[:-1])
-        for expected in allowed:
-            if len(shape) == len(expected) and all(
-                a in (1, None, b) or b is None for a, b in zip(shape, expected, strict=True)
-            ):
-                return
-        advice = f"Pass one of the shapes {allowed[0]} and {allowed[1]}."
-        raise check.refuse("positions", "must have the length or the batch and length of the inputs", shape, advice)

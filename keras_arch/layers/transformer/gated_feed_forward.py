@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from keras_arch.core import check
+from keras_arch.core.initializer import cloned
 from keras_arch.core.registration import register
 
 
@@ -117,8 +118,8 @@ class GatedFeedForward(keras.layers.Layer):
             units,
             activation=activation,
             use_bias=self.use_bias,
-            kernel_initializer=_clone(self.kernel_initializer),
-            bias_initializer=_clone(self.bias_initializer),
+            kernel_initializer=cloned(self.kernel_initializer),
+            bias_initializer=cloned(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             dtype=self.dtype_policy,
@@ -126,8 +127,3 @@ class GatedFeedForward(keras.layers.Layer):
         )
         layer.build(shape)
         return layer
-
-
-def _clone(initializer: Any) -> Any:
-    """A copy: one unseeded initializer object gives kernels of one shape the same values."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer

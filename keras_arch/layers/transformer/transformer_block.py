@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_arch.core import check
+from keras_arch.core.initializer import cloned
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_arch.layers.transformer.deepnorm import DeepNormAttention, ScaledInitializer
 from keras_arch.layers.transformer.gated_feed_forward import GatedFeedForward
@@ -266,7 +267,7 @@ class TransformerBlock(keras.layers.Layer):
                 activation=GATES[self.feed_forward],
                 use_bias=self.use_bias,
                 kernel_initializer=self._kernel_initializer(),
-                bias_initializer=_clone(self.bias_initializer),
+                bias_initializer=cloned(self.bias_initializer),
                 dtype=self.dtype_policy,
                 name="gated_feed_forward",
             )
@@ -298,13 +299,13 @@ class TransformerBlock(keras.layers.Layer):
             activation=activation,
             use_bias=self.use_bias,
             kernel_initializer=self._kernel_initializer(),
-            bias_initializer=_clone(self.bias_initializer),
+            bias_initializer=cloned(self.bias_initializer),
             dtype=self.dtype_policy,
             name=name,
         )
 
     def _kernel_initializer(self) -> Any:
-        initializer = _clone(self.kernel_initializer)
+        initializer = cloned(self.kernel_initializer)
         return ScaledInitializer(initializer, self.beta) if self.norm_placement == "deepnorm" else initializer
 
     def _seed(self, offset: int) -> int | None:
@@ -324,12 +325,8 @@ def built_by_a_call(layer: keras.layers.Layer, *shapes: tuple) -> Any:
 
 
 def checked_layer(argument: str, layer: Any) -> keras.layers.Layer:
+    """Return a Keras layer as it is, or raise for anything else."""
     if not isinstance(layer, keras.layers.Layer):
         advice = "Pass an attention layer, called as layer(query, value, ...), or leave it out."
         raise check.refuse(argument, "must be a Keras layer", layer, advice)
     return layer
-
-
-def _clone(initializer: Any) -> Any:
-    """A copy: one unseeded initializer object gives kernels of one shape the same values."""
-    return initializer.clone() if isinstance(initializer, keras.initializers.Initializer) else initializer

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from keras import ops
 
-from keras_arch.layers.attention.score_arguments import both, fit
+from keras_arch.layers.attention.score_arguments import fit
 from keras_arch.ops.attention import SEQUENCES
 
 pytestmark = pytest.mark.backend
@@ -28,9 +27,5 @@ def test_what_does_not_broadcast_is_refused(argument, shape):
         fit(argument, np.ones(shape, "float32"), (2, 4, 3, 5), SEQUENCES)
 
 
-def test_none_shows_all():
-    mask = np.array([True, False])
-    assert both(None, mask) is mask
-    assert both(mask, None) is mask
-    assert ops.convert_to_numpy(both(mask, ~mask)).tolist() == [False, False]
+def test_none_stays_none():
     assert fit("attention_bias", None, (2, 4, 3, 5), SEQUENCES) is None

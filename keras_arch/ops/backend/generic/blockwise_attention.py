@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_arch.ops.attention import scaled_dot_product_attention
+from keras_arch.ops.attention import all_shown, scaled_dot_product_attention
 from keras_arch.ops.tile_plan import runs, seen_keys
 
 ROWS = 256
@@ -83,11 +83,8 @@ def blockwise_attention(
             part = between if part is None else part + between
 
         def attend(query: Any, key: Any, value: Any, part: Any = part, seen: list = seen, sinks: Any = sinks) -> Any:
-            mask = None
-            for one in seen:
-                mask = one if mask is None else ops.logical_and(mask, one)
             return scaled_dot_product_attention(
-                query, key, value, mask, part, scale=1.0, soft_cap=soft_cap, sinks=sinks, drop=drop
+                query, key, value, all_shown(seen), part, scale=1.0, soft_cap=soft_cap, sinks=sinks, drop=drop
             )[0]
 
         attend = attend if drop else keras.remat(attend)

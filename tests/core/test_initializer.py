@@ -1,0 +1,19 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_arch.core.initializer import cloned
+
+pytestmark = pytest.mark.backend
+
+
+def test_copies_give_kernels_of_one_shape_different_values():
+    first = keras.initializers.GlorotUniform()
+    values = [ops.convert_to_numpy(one((3, 4))) for one in (first, cloned(first), cloned(first))]
+    assert all(np.abs(a - b).max() > 1e-3 for a, b in ((values[0], values[1]), (values[1], values[2])))
+
+
+def test_a_seeded_copy_gives_the_same_values():
+    first = keras.initializers.GlorotUniform(seed=3)
+    np.testing.assert_array_equal(*(ops.convert_to_numpy(one((3, 4))) for one in (first, cloned(first))))
