@@ -1,5 +1,6 @@
 """Attention of sequences by the implementation that suits their lengths and the backend."""
 
+import math
 from typing import Any
 
 import keras
@@ -20,6 +21,7 @@ from keras_arch.ops.banded_attention import banded_attention
 
 IMPLEMENTATIONS = ("auto", "dense", "blockwise", "banded")
 MANY_SCORES = 1024**2  # scores per head from which tiles are faster than writing all of them, measured on a CPU
+FEW_WEIGHTS = 2**26  # weights, of all heads and samples, that may wait for their gradient: 256 MB in float32
 
 
 def sequence_attention(
@@ -108,6 +110,8 @@ def sequence_attention(
 
         if dropout is not None:
             common |= {"dropout": dropout.rate, "seed": dropout.seed_generator.next()}
+        if implementation == "auto" and None not in query.shape[:3]:
+            common["keep_weights"] = math.prod(query.shape[:3]) * lengths[1] <= FEW_WEIGHTS
         return blockwise_attention(query * scale, key, value, masks, bias, **common), None
 
     by_kernel = causal and fused and chosen == "fused" and not masks and bias is None and window is None

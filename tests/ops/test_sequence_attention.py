@@ -156,3 +156,20 @@ def test_auto_takes_what_suits_the_lengths(monkeypatch, lengths, keywords, name)
     arguments, _ = case("plain", lengths)
     sequence_attention(*arguments, scale=1.0, **keywords)
     assert called == [name]
+
+
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="tiles with weights that can be kept are TensorFlow's")
+@pytest.mark.parametrize(
+    ("few", "implementation", "keeps"), [(512, "auto", True), (511, "auto", False), (512, "blockwise", False)]
+)
+def test_auto_keeps_few_weights_for_the_gradient(monkeypatch, few, implementation, keeps):
+    from keras_arch.ops.backend.tensorflow import blockwise_attention as tiles
+
+    monkeypatch.setattr(module, "MANY_SCORES", 64)
+    monkeypatch.setattr(module, "FEW_WEIGHTS", few)
+    original, kept = tiles.blockwise_attention, []
+    watch = lambda *a, **k: kept.append(k.get("keep_weights", False)) or original(*a, **k)  # noqa: E731
+    monkeypatch.setattr(tiles, "blockwise_attention", watch)
+    arguments, _ = case("plain", (8, 8))  # two samples, four heads
+    sequence_attention(*arguments, scale=1.0, implementation=implementation)
+    assert kept == [keeps]

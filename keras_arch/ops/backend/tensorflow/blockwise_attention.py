@@ -11,7 +11,7 @@ from keras_arch.ops.backend.tensorflow.tiles import Tiles
 from keras_arch.ops.backend.tensorflow.unrolled_attention import unrolled
 
 SCORES = 2**22  # scores that a tile holds at most, if its rows stay within the limits below
-FEWEST_ROWS, MOST_ROWS, MOST_TILES = 64, 512, 64
+FEWEST_ROWS, MOST_ROWS, MOST_TILES = 64, 512, 128
 
 
 @tf.autograph.experimental.do_not_convert
@@ -31,6 +31,7 @@ def blockwise_attention(
     sinks: Any = None,
     dropout: float = 0.0,
     seed: Any = None,
+    keep_weights: bool = False,
 ) -> Any:
     """`keras_arch.ops.attention.scaled_dot_product_attention` of sequences, tile by tile; it never shows its weights.
 
@@ -54,6 +55,8 @@ def blockwise_attention(
         sinks: None, or float (N,): a score per head that takes part in the sum and has no value.
         dropout: rate at which weights are dropped.
         seed: int32 (2,), of the dropout.
+        keep_weights: whether weights wait for the gradient where lengths are known, and are not computed again: a
+            seventh of the products less, for the memory of all weights.
     Returns:
         (B, T, N, V); zeros for a query that sees nothing.
     Source: tiles: Dao et al. 2022, arXiv:2205.14135; Rabe, Staats 2021, arXiv:2112.05682.
@@ -76,14 +79,15 @@ def blockwise_attention(
         seed=seed,
     )
     by_head = bias_between is None and key_heads > 1  # a bias between positions is computed for all heads at once
-    rows = rows_of_tile(query.shape[0], heads // key_heads if by_head else heads, memory)
+    most = MOST_ROWS // 2 if causal or window is not None else MOST_ROWS  # what order hides, small tiles leave out
+    rows = rows_of_tile(query.shape[0], heads // key_heads if by_head else heads, memory, most)
     known = length is not None and memory is not None
     if by_head and known and key_heads * math.ceil(length / rows) > MOST_TILES:
-        by_head, rows = False, rows_of_tile(query.shape[0], heads, memory)
+        by_head, rows = False, rows_of_tile(query.shape[0], heads, memory, most)
     known = known and math.ceil(length / rows) <= MOST_TILES
     has = {"has_bias": bias is not None, "has_sinks": sinks is not None}
     wide = tf.float64 if query.dtype == tf.float64 else tf.float32
-    attend = unrolled(tiles, rows, by_head, **has) if known else streamed(tiles, wide, **has)
+    attend = unrolled(tiles, rows, by_head, keep_weights, **has) if known else streamed(tiles, wide, **has)
 
     query = tf.transpose(query, (0, 2, 1, 3))  # (B, N, T, H)
     query = tf.reshape(query, (-1, key_heads, heads // key_heads, tiles.length, query.shape[3]))  # (B, M, G, T, H)
@@ -96,11 +100,11 @@ def blockwise_attention(
     return tf.transpose(output, (0, 2, 1, 3))  # (B, T, N, V)
 
 
-def rows_of_tile(batch: int | None, heads: int, memory: int | None) -> int:
-    """C, the queries of a tile: as many as `SCORES` allows, a multiple of 64 between 64 and 512.
+def rows_of_tile(batch: int | None, heads: int, memory: int | None, most: int = MOST_ROWS) -> int:
+    """C, the queries of a tile: as many as `SCORES` allows, a multiple of 64 between 64 and `most`.
 
     >>> rows_of_tile(1, 4, 4096), rows_of_tile(1, 4, 8192), rows_of_tile(8, 8, 1024)
     (256, 128, 64)
     """
     rows = SCORES // ((batch or 1) * heads * (memory or 1))
-    return min(max(rows // FEWEST_ROWS * FEWEST_ROWS, FEWEST_ROWS), MOST_ROWS)
+    return min(max(rows // FEWEST_ROWS * FEWEST_ROWS, FEWEST_ROWS), most)

@@ -62,17 +62,17 @@ class Tiles:
             scores (B, M, G, C, K); the same before bias and mask if they are capped, else None; and which rows of
             (., ., ., C, 1) see a key, None if all do.
         """
-        rows, columns = tf.shape(query)[3], tf.shape(key)[2]
-        if query.shape[3] is not None and key.shape[2] is not None:
-            rows, columns = query.shape[3], key.shape[2]
+        rows, columns = _length(query, 3), _length(key, 2)
         flat = tf.matmul(self.flat(query), key, transpose_b=True)  # (B, M, G C, K)
         scores = tf.cast(self.folded(flat, rows), dtype)
         capped = None
         if self.soft_cap is not None:
             capped = scores = self.soft_cap * tf.tanh(scores / self.soft_cap)
-        visible = self.visible(start, rows, columns)
         parts = [] if bias is None else [bias]
         parts += [] if self.bias_between is None else [self.tile_bias(start, rows, columns)]
+        if self.always_seen and not parts and self.window is None and all(map(_known, (*start, rows, columns))):
+            return self.without_later_keys(scores, start), capped, None
+        visible = self.visible(start, rows, columns)
         for part in parts:
             part = self.by_group(tf.cast(part, dtype))
             shown = part > HIDES
@@ -86,6 +86,17 @@ class Tiles:
             return scores + tf.where(visible, tf.zeros((), scores.dtype), hidden), capped, None
         return tf.where(visible, scores, hidden), capped, tf.reduce_any(visible, -1, keepdims=True)
 
+    def without_later_keys(self, scores: Any, start: tuple) -> Any:
+        """Scores (B, M, G, C, K) with later keys hidden if the attention is causal: writes no more than these."""
+        rows, columns = scores.shape[3], scores.shape[4]
+        first = start[0] - start[1] + self.memory - self.length + 1  # the first key that the tile's first query misses
+        if not self.causal or first >= columns:
+            return scores
+        shape = (_length(scores, 0), self.key_heads, self.groups, columns - first, min(rows, columns - first))
+        shape = shape[:3] + shape[-1:] if first == columns - 1 else shape  # one diagonal has no axis of its own
+        diagonals = tf.fill(shape, tf.constant(lowest(scores.dtype.name), scores.dtype))
+        return tf.linalg.set_diag(scores, diagonals, k=(first, columns - 1))
+
     @property
     def always_seen(self) -> bool:
         """Whether order alone hides keys, and each query has at least its own."""
@@ -95,14 +106,14 @@ class Tiles:
     def visible(self, start: tuple, rows: Any, columns: Any) -> Any:
         """Which keys of a tile each query sees: what broadcasts to (B, M, G, C, K), or None for all."""
         parts = [self.by_group(self.cut(mask, start, rows, columns)) for mask in self.masks]
+        if not parts and not self.causal and self.window is None:
+            return None
         query = start[0] + tf.range(rows)[:, None] + (self.memory - self.length)
         key = start[1] + tf.range(columns)[None]
         if self.causal:
             parts.append((key <= query)[None, None, None])
         if self.window is not None:
             parts.append((tf.abs(query - key) < self.window)[None, None, None])
-        if not parts:
-            return None
         visible = parts[0]
         for part in parts[1:]:
             visible = tf.logical_and(visible, part)
@@ -137,46 +148,75 @@ class Tiles:
 
     def of_head(self, head: int) -> "Tiles":
         """The attention of one key head and the query heads that share it."""
-        heads = slice(head, head + 1)
-        masks = tuple(self.heads_of(mask, heads) for mask in self.masks)
+        own = slice(head * self.groups, (head + 1) * self.groups)
+        masks = tuple(mask if mask.shape[1] == 1 else mask[:, own] for mask in self.masks)
         return replace(self, key_heads=1, masks=masks, first_head=head)
-
-    def heads_of(self, tensor: Any, key_heads: slice) -> Any:
-        """The part of (B, N or 1, T, S) that belongs to some key heads."""
-        if tensor.shape[1] == 1 or key_heads == slice(None):
-            return tensor
-        return tensor[:, key_heads.start * self.groups : key_heads.stop * self.groups]
 
     def flat(self, tensor: Any) -> Any:
         """(B, M, G, C, H) -> (B, M, G C, H)"""
         if self.groups == 1:
-            return tensor[:, :, 0]
-        rows = tensor.shape[3] or tf.shape(tensor)[3]
-        return tf.reshape(tensor, (tf.shape(tensor)[0], self.key_heads, self.groups * rows, tensor.shape[4] or -1))
+            return tf.squeeze(tensor, 2)
+        rows, columns = _length(tensor, 3), _length(tensor, 4)
+        return tf.reshape(tensor, (-1, self.key_heads, self.groups * rows, columns))
 
     def folded(self, tensor: Any, rows: Any) -> Any:
         """(B, M, G C, K) -> (B, M, G, C, K)"""
         if self.groups == 1:
-            return tensor[:, :, None]
-        columns = tensor.shape[3] or tf.shape(tensor)[3]
-        return tf.reshape(tensor, (tf.shape(tensor)[0], self.key_heads, self.groups, rows, columns))
+            return tf.expand_dims(tensor, 2)
+        return tf.reshape(tensor, (-1, self.key_heads, self.groups, rows, _length(tensor, 3)))
 
     def by_group(self, tensor: Any) -> Any:
         """(B, N or 1, C, K) -> (B, M or 1, G or 1, C, K)"""
         if tensor.shape[1] == 1:
-            return tensor[:, :, None]
-        shape = tf.shape(tensor)
-        return tf.reshape(tensor, (shape[0], self.key_heads, self.groups, shape[2], shape[3]))
+            return tf.expand_dims(tensor, 2)
+        rows, columns = _length(tensor, 2), _length(tensor, 3)
+        return tf.reshape(tensor, (-1, self.key_heads, self.groups, rows, columns))
+
+
+def _length(tensor: Any, axis: int) -> Any:
+    """The length of one axis, an int where it is known: nodes of a graph cost memory, and there are many tiles."""
+    length = tensor.shape[axis]
+    return tf.shape(tensor)[axis] if length is None else length
+
+
+def _known(length: Any) -> bool:
+    return isinstance(length, int)
 
 
 def piece(tensor: Any, axis: int, start: Any, size: Any) -> Any:
     """`size` entries of one axis from `start`, which may be a tensor; XLA wants the size itself, not the end."""
-    if isinstance(start, int):
-        return tensor[(*[slice(None)] * axis, slice(start, start + size))]
-    begin = [0] * len(tensor.shape)
-    sizes = [tf.shape(tensor)[i] if length is None else length for i, length in enumerate(tensor.shape)]
-    begin[axis], sizes[axis] = start, size
-    return tf.slice(tensor, begin, sizes)
+    if not isinstance(start, int):
+        begin, sizes = [0] * len(tensor.shape), [_length(tensor, i) for i in range(len(tensor.shape))]
+        begin[axis], sizes[axis] = start, size
+        return tf.slice(tensor, begin, sizes)
+    if start == 0 and size == tensor.shape[axis]:
+        return tensor
+    if _leads(tensor, axis):
+        part = tf.reshape(tensor, _from(tensor, axis))[start : start + size]
+        return tf.reshape(part, (*tensor.shape[:axis], size, *_from(tensor, axis)[1:]))
+    return tensor[(*[slice(None)] * axis, slice(start, start + size))]
+
+
+def split(tensor: Any, sizes: list[int], axis: int) -> list:
+    """Pieces of the given sizes, one behind the other on `axis`, which they fill."""
+    if len(sizes) == 1:
+        return [tensor]
+    if not _leads(tensor, axis):
+        return tf.split(tensor, sizes, axis)
+    parts = tf.split(tf.reshape(tensor, _from(tensor, axis)), sizes)
+    return [
+        tf.reshape(part, (*tensor.shape[:axis], size, *_from(tensor, axis)[1:]))
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+
+
+def _leads(tensor: Any, axis: int) -> bool:
+    """Whether only ones stand before an axis: TensorFlow then cuts it without a copy, if it is the first."""
+    return tuple(tensor.shape[:axis]) == (1,) * axis
+
+
+def _from(tensor: Any, axis: int) -> list:
+    return [_length(tensor, i) for i in range(axis, len(tensor.shape))]
 
 
 @cache
@@ -192,6 +232,6 @@ def sums_wide(dtype: str) -> bool:
 
 def softmax(scores: Any, dtype: Any) -> Any:
     """Softmax over the last axis with sums in float32 or wider, in `dtype`."""
-    shape = tf.shape(scores)
-    rows = tf.reshape(scores, (-1, shape[-1]))  # oneDNN's softmax ends at rank 5, and rank 2 suits every backend
-    return tf.reshape(tf.cast(tf.nn.softmax(rows), dtype), shape)
+    sizes = [_length(scores, axis) for axis in range(1, len(scores.shape))]
+    rows = tf.reshape(scores, (-1, sizes[-1]))  # oneDNN's softmax ends at rank 5, and rank 2 suits every backend
+    return tf.reshape(tf.cast(tf.nn.softmax(rows), dtype), (-1, *sizes))

@@ -5,46 +5,49 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_arch.ops.backend.tensorflow.tiles import Tiles, softmax, sums_wide
+from keras_arch.ops.backend.tensorflow.tiles import Tiles, piece, softmax, split, sums_wide
 from keras_arch.ops.tile_plan import runs, seen_keys
 
 AT_ONCE = 2  # tiles in work side by side: two keep the cores busy, and more would fill the memory
 
 
-def unrolled(tiles: Tiles, rows: int, by_head: bool = False, *, has_bias: bool, has_sinks: bool) -> Callable:
+def unrolled(
+    tiles: Tiles, rows: int, by_head: bool = False, keep: bool = False, *, has_bias: bool, has_sinks: bool
+) -> Callable:
     """Build (query, key, value, bias, sinks) -> output for `blockwise_attention`.
 
     Args:
         tiles: the attention, T and S being ints.
         rows: C, queries of a tile.
         by_head: whether each key head has tiles of its own, whose products keep closer to the caches.
+        keep: whether the weights wait for the gradient, which saves one product in seven.
         has_bias: whether the bias means anything.
         has_sinks: whether the sinks do.
     Returns:
         A function of (B, M, G, T, H), (B, M, S, H), (B, M, S, V), (B or 1, N or 1, T or 1, S or 1) and
         (1, M, G, 1, 1), with a gradient for each; output (B, M, G, T, V).
     """
-    lanes = [Lane(tiles, slice(None), rows, has_bias, has_sinks)]
-    if by_head:
-        heads = range(tiles.key_heads)
-        lanes = [Lane(tiles.of_head(n), slice(n, n + 1), rows, has_bias, has_sinks) for n in heads]
+    count = tiles.key_heads if by_head else 1
+    parts = [tiles.of_head(n) for n in range(count)] if by_head else [tiles]
+    lanes = [Lane(part, rows, has_bias, has_sinks) for part in parts]
+
+    def by_lane(tensor: Any) -> list:
+        length = tensor.shape[1]
+        return [tensor] * count if length == 1 else split(tensor, [length // count] * count, 1)
 
     @tf.custom_gradient
     def attend(query: Any, key: Any, value: Any, bias: Any, sinks: Any) -> tuple[Any, Callable]:
-        def inputs(lane: Lane) -> tuple:
-            heads = lane.heads
-            own_bias = tiles.heads_of(bias, heads) if has_bias else bias
-            return query[:, heads], key[:, heads], value[:, heads], own_bias, sinks[:, heads]
-
-        queue = []
-        outputs = [lane.forward(*inputs(lane), queue) for lane in lanes]
+        inputs = list(zip(*(by_lane(x) for x in (query, key, value, bias, sinks)), strict=True))
+        queue, outputs = [], []
+        kept = [[] if keep else None for _ in lanes]
+        for lane, of_lane, weights in zip(lanes, inputs, kept, strict=True):
+            outputs.append(lane.forward(*of_lane, queue, weights))
 
         def gradient(d_output: Any) -> tuple:
-            queue = []
-            parts = [
-                lane.backward(*inputs(lane), output, d_output[:, lane.heads], queue)
-                for lane, output in zip(lanes, outputs, strict=True)
-            ]
+            queue, parts = [], []
+            of_lanes = zip(lanes, inputs, outputs, by_lane(d_output), kept, strict=True)
+            for lane, of_lane, output, d_own, weights in of_lanes:
+                parts.append(lane.backward(*of_lane, output, d_own, queue, weights))
             d_query, d_key, d_value, d_bias, d_sinks = zip(*parts, strict=True)
             whole = [tf.concat(part, 1) for part in (d_query, d_key, d_value)]
             whole.append(tf.add_n(d_bias) if bias.shape[1] == 1 else tf.concat(d_bias, 1))
@@ -60,15 +63,13 @@ class Lane:
 
     Args:
         tiles: the attention of these heads.
-        heads: which of all key heads they are.
         rows: C, queries of a tile.
         has_bias: whether the bias means anything.
         has_sinks: whether the sinks do.
     """
 
-    def __init__(self, tiles: Tiles, heads: slice, rows: int, has_bias: bool, has_sinks: bool) -> None:
-        self.tiles, self.heads = tiles, heads
-        self.has_bias, self.has_sinks = has_bias, has_sinks
+    def __init__(self, tiles: Tiles, rows: int, has_bias: bool, has_sinks: bool) -> None:
+        self.tiles, self.has_bias, self.has_sinks = tiles, has_bias, has_sinks
         order = (tiles.length, tiles.memory, tiles.causal, tiles.window)
         self.plan = [(*queries, *seen_keys(*queries, *order)) for queries in runs(tiles.length, rows)]
 
@@ -80,7 +81,7 @@ class Lane:
         plain = not (self.has_bias or self.has_sinks or self.tiles.bias_between or self.tiles.soft_cap)
         dtype = tf.float32 if narrow and not (plain and sums_wide(name)) else query.dtype
         part = self.tiles.cut(bias, (start, low), stop - start, high - low) if self.has_bias else None
-        scores, capped, sees = self.tiles.scores(query, key[:, :, low:high], part, (start, low), dtype)
+        scores, capped, sees = self.tiles.scores(query, piece(key, 2, low, high - low), part, (start, low), dtype)
         if not self.has_sinks:
             return softmax(scores, query.dtype), capped, sees
         top = tf.maximum(tf.reduce_max(scores, -1, keepdims=True), sinks)
@@ -88,42 +89,57 @@ class Lane:
         total = tf.reduce_sum(weights, -1, keepdims=True) + rest
         return tf.cast(weights / total, query.dtype), capped, sees
 
-    def forward(self, query: Any, key: Any, value: Any, bias: Any, sinks: Any, queue: list) -> Any:
-        """Output of these heads; `queue` holds what each tile so far ended with."""
+    def forward(self, query: Any, key: Any, value: Any, bias: Any, sinks: Any, queue: list, kept: list) -> Any:
+        """Output of these heads; `queue` takes what each tile ended with, and `kept`, if any, what it weighed with."""
         tiles, outputs = self.tiles, []
-        for tile in self.plan:
+        for tile, part in zip(self.plan, self.by_tile(query), strict=True):
             start, stop, low, high = tile
-            part = _after(queue, query[:, :, :, start:stop])
-            weights, _, sees = self.weigh(tile, part, key, bias, sinks)
+            weights, capped, sees = self.weigh(tile, _after(queue, part), key, bias, sinks)
+            if kept is not None:
+                kept.append((weights, capped, sees))
             if tiles.dropout:
                 weights *= tiles.drop(weights, (start, low))
-            output = tiles.folded(tf.matmul(tiles.flat(weights), value[:, :, low:high]), stop - start)
+            output = tiles.folded(tf.matmul(tiles.flat(weights), piece(value, 2, low, high - low)), stop - start)
             outputs.append(output if sees is None else tf.where(sees, output, tf.zeros((), output.dtype)))
             queue.append(outputs[-1:])
         return tf.concat(outputs, 3)
 
     def backward(
-        self, query: Any, key: Any, value: Any, bias: Any, sinks: Any, output: Any, d_output: Any, queue: list
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        bias: Any,
+        sinks: Any,
+        output: Any,
+        d_output: Any,
+        queue: list,
+        kept: list | None,
     ) -> tuple:
-        """Gradients of these heads for query, key, value, bias and sinks."""
+        """Gradients of these heads for query, key, value, bias and sinks; `kept` from the forward pass, or None."""
         tiles = self.tiles
         d_query, d_key, d_value = [], Overlapping(2), Overlapping(2)
         d_bias, d_sinks = BiasGradient(tiles, bias) if self.has_bias else None, tf.zeros_like(sinks)
-        for tile in self.plan:
+        value_and_one = value if tiles.dropout else tf.concat([value, tf.ones_like(value[..., :1])], -1)
+        of_tiles = zip(
+            self.plan,
+            *(self.by_tile(x) for x in (query, output, d_output)),
+            kept or [None] * len(self.plan),
+            strict=True,
+        )
+        for tile, part, out, inner, weighed in of_tiles:
             start, stop, low, high = tile
-            part = _after(queue, query[:, :, :, start:stop])
-            weights, capped, sees = self.weigh(tile, part, key, bias, sinks)
-            inner = _after(queue, d_output[:, :, :, start:stop])  # or its products with the values all run at once
+            if weighed is None:
+                part = _after(queue, part)
+                weighed = self.weigh(tile, part, key, bias, sinks)
+            weights, capped, sees = weighed
+            inner = _after(queue, inner)  # or its products with the values all run at once
             if sees is not None:
                 inner = tf.where(sees, inner, tf.zeros((), inner.dtype))
-            delta = tf.reduce_sum(wide(inner) * wide(output[:, :, :, start:stop]), -1, keepdims=True)
-            d_weights = tf.matmul(tiles.flat(inner), value[:, :, low:high], transpose_b=True)
-            d_weights = tiles.folded(d_weights, stop - start)
-            used = weights
-            if tiles.dropout:
-                factors = tiles.drop(weights, (start, low))
-                used, d_weights = weights * factors, d_weights * factors
-            d_scores = weights * (d_weights - tf.cast(delta, weights.dtype))
+            delta = tf.reduce_sum(wide(inner) * wide(out), -1, keepdims=True)
+            factors = tiles.drop(weights, (start, low)) if tiles.dropout else None
+            used = weights if factors is None else weights * factors
+            d_scores = self.d_scores(weights, factors, inner, delta, piece(value_and_one, 2, low, high - low))
             if self.has_bias:
                 d_bias.add(d_scores, tile)
             if self.has_sinks:
@@ -132,7 +148,7 @@ class Lane:
             if capped is not None:
                 d_scores *= tf.cast(1 - tf.square(capped / tiles.soft_cap), d_scores.dtype)
             d_scores = tiles.flat(d_scores)
-            d_query.append(tiles.folded(tf.matmul(d_scores, key[:, :, low:high]), stop - start))
+            d_query.append(tiles.folded(tf.matmul(d_scores, piece(key, 2, low, high - low)), stop - start))
             d_key.add(wide(tf.matmul(d_scores, tiles.flat(part), transpose_a=True)), low, high)
             d_value.add(wide(tf.matmul(tiles.flat(used), tiles.flat(inner), transpose_a=True)), low, high)
             queue.append([d_query[-1], d_key.open, d_value.open])
@@ -143,6 +159,23 @@ class Lane:
             tf.zeros_like(bias) if d_bias is None else d_bias.whole(),
             d_sinks,
         )
+
+    def d_scores(self, weights: Any, factors: Any, inner: Any, delta: Any, value: Any) -> Any:
+        """Gradient of the scores of a tile behind the cap: weights * (d_weights - delta).
+
+        Without dropout the product of the output's gradient and the values also subtracts, by one column more in each.
+        """
+        rows = weights.shape[3]
+        delta = tf.cast(delta, weights.dtype)
+        if factors is None:
+            inner = tf.concat([inner, -delta], -1)
+            return weights * self.tiles.folded(tf.matmul(self.tiles.flat(inner), value, transpose_b=True), rows)
+        d_weights = self.tiles.folded(tf.matmul(self.tiles.flat(inner), value, transpose_b=True), rows)
+        return weights * (d_weights * factors - delta)
+
+    def by_tile(self, tensor: Any) -> list:
+        """The rows (B, M, G, C, .) of each tile from those of all, (B, M, G, T, .)."""
+        return split(tensor, [stop - start for start, stop, _, _ in self.plan], 3)
 
 
 def _after(queue: list, tensor: Any) -> Any:

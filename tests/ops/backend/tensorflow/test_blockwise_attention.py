@@ -35,7 +35,7 @@ def output_and_gradients(attend, inputs, direction):
     return [output, *tape.gradient(loss, inputs)]
 
 
-def kernel(masks, keywords, order, has_bias, has_sinks):
+def kernel(masks, keywords, order, has_bias, has_sinks, keep_weights=False):
     keywords = {k: v for k, v in keywords.items() if k not in ("sinks", "position_bias")} | (
         {"bias_between": LinearBias().between} if "position_bias" in keywords else {}
     )
@@ -44,6 +44,7 @@ def kernel(masks, keywords, order, has_bias, has_sinks):
         rest = list(rest)
         bias = rest.pop(0) if has_bias else None
         sinks = rest.pop(0) if has_sinks else None
+        keywords["keep_weights"] = keep_weights
         return blockwise_attention(query, key, value, masks, bias, sinks=sinks, **keywords, **order)
 
     return attend
@@ -78,16 +79,20 @@ def signature(inputs):
 
 
 EACH = list(
-    itertools.product(["plain", "bias", "mask", "soft_cap", "sinks", "between", "all"], ["full", "causal window"])
+    itertools.product(
+        ["plain", "bias", "mask", "soft_cap", "sinks", "between", "all"],
+        ["full", "causal", "causal window"],
+        [False, True],
+    )
 )
 
 
-@pytest.mark.parametrize(("options", "order"), EACH)
+@pytest.mark.parametrize(("options", "order", "keep"), EACH)
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_unrolled_gradients_equal_those_of_dense_attention(options, order, lengths):
+def test_unrolled_gradients_equal_those_of_dense_attention(options, order, keep, lengths):
     inputs, masks, keywords, has = prepared(options, LENGTHS[lengths], key_heads=2)
     direction = np.random.default_rng(1).standard_normal((2, LENGTHS[lengths][0], 4, 5)).astype("float32")
-    got = output_and_gradients(kernel(masks, keywords, ORDERS[order], **has), inputs, direction)
+    got = output_and_gradients(kernel(masks, keywords, ORDERS[order], **has, keep_weights=keep), inputs, direction)
     wanted = output_and_gradients(dense(masks, keywords, ORDERS[order], **has), inputs, direction)
     for a, b in zip(got, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=3e-6)
@@ -141,6 +146,28 @@ def test_gradient_agrees_with_finite_differences():
         return (expected(arguments, keywords | {"sinks": sinks}, window=4)[0] * direction).sum()
 
     np.testing.assert_allclose(slope, (loss(1e-4) - loss(-1e-4)) / 2e-4, rtol=2e-3)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_weights_that_are_kept_are_not_computed_again(keep):
+    x = tf.ones((1, 12, 2, 4))  # three tiles of each head
+    attend = kernel((), {}, {}, False, False, keep_weights=keep)
+    step = tf.function(lambda: output_and_gradients(attend, [x, x, x], x))
+    operations = [operation.type for operation in step.get_concrete_function().graph.get_operations()]
+    assert operations.count("Softmax") == (6 if keep else 12)
+
+
+def test_a_tile_adds_few_nodes_to_the_graph():
+    """A node costs some 20 kB of memory: a tile of 195 of them once held more in its graph than in its scores."""
+
+    def nodes(length):
+        x = tf.ones((1, length, 2, 4))
+        attend = kernel((), {}, {"causal": True}, False, False)
+        step = tf.function(lambda: output_and_gradients(attend, [x, x, x], x))
+        return len(step.get_concrete_function().graph.get_operations())
+
+    tiles = 2 * 20 * 2  # twenty times two more tiles of two rows for each head
+    assert (nodes(120) - nodes(40)) / tiles < 100
 
 
 @pytest.mark.parametrize("known", [True, False])

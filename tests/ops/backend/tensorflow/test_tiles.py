@@ -7,7 +7,8 @@ if keras.backend.backend() != "tensorflow":
 
 import tensorflow as tf
 
-from keras_arch.ops.backend.tensorflow.tiles import Tiles, piece, softmax, sums_wide
+from keras_arch.ops.attention import lowest
+from keras_arch.ops.backend.tensorflow.tiles import Tiles, piece, softmax, split, sums_wide
 
 
 def test_a_tile_is_a_piece_of_all_scores(rng):
@@ -53,6 +54,24 @@ def test_a_head_takes_its_masks_along(rng):
 def test_pieces_start_anywhere(start):
     x = tf.reshape(tf.range(24), (2, 3, 4, 1))
     np.testing.assert_array_equal(piece(tf.transpose(x, (0, 1, 3, 2)), 3, start, 1)[..., 0], x[:, :, 3])
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 7, 2, 3), (2, 1, 7, 2, 3)])
+def test_splits_are_pieces_in_order(rng, shape):
+    x = rng.standard_normal(shape)
+    parts = split(tf.constant(x), [2, 4, 1], 2)
+    for part, start, stop in zip(parts, (0, 2, 6), (2, 6, 7), strict=True):
+        np.testing.assert_array_equal(part, x[:, :, start:stop])
+        np.testing.assert_array_equal(piece(tf.constant(x), 2, start, stop - start), x[:, :, start:stop])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("start", [(0, 0), (3, 1), (5, 0)])
+def test_later_keys_are_hidden_without_a_mask(rng, rows, start):
+    scores = rng.standard_normal((2, 3, 2, rows, 6)).astype("float32")
+    hidden = Tiles(8, 9, 3, 2, causal=True).without_later_keys(tf.constant(scores), start).numpy()
+    later = start[1] + np.arange(6) > start[0] + np.arange(rows)[:, None] + 1
+    np.testing.assert_array_equal(hidden, np.where(later, lowest("float32"), scores))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
