@@ -74,14 +74,14 @@ class Lane:
         self.plan = [(*queries, *seen_keys(*queries, *order)) for queries in runs(tiles.length, rows)]
 
     def weigh(self, tile: tuple, query: Any, key: Any, bias: Any, sinks: Any) -> tuple[Any, Any, Any]:
-        """Weights of a tile before dropout, what the cap left of its scores, and which rows see a key."""
+        """Weights of a tile of queries and keys before dropout, its scores as the cap left them, and rows that see."""
         start, stop, low, high = tile
         name = query.dtype.name
         narrow = name in ("bfloat16", "float16")
         plain = not (self.has_bias or self.has_sinks or self.tiles.bias_between or self.tiles.soft_cap)
         dtype = tf.float32 if narrow and not (plain and sums_wide(name)) else query.dtype
         part = self.tiles.cut(bias, (start, low), stop - start, high - low) if self.has_bias else None
-        scores, capped, sees = self.tiles.scores(query, piece(key, 2, low, high - low), part, (start, low), dtype)
+        scores, capped, sees = self.tiles.scores(query, key, part, (start, low), dtype)
         if not self.has_sinks:
             return softmax(scores, query.dtype), capped, sees
         top = tf.maximum(tf.reduce_max(scores, -1, keepdims=True), sinks)
@@ -94,7 +94,8 @@ class Lane:
         tiles, outputs = self.tiles, []
         for tile, part in zip(self.plan, self.by_tile(query), strict=True):
             start, stop, low, high = tile
-            weights, capped, sees = self.weigh(tile, _after(queue, part), key, bias, sinks)
+            keys = piece(key, 2, low, high - low)
+            weights, capped, sees = self.weigh(tile, _after(queue, part), keys, bias, sinks)
             if kept is not None:
                 kept.append((weights, capped, sees))
             if tiles.dropout:
@@ -129,9 +130,10 @@ class Lane:
         )
         for tile, part, out, inner, weighed in of_tiles:
             start, stop, low, high = tile
+            keys = piece(key, 2, low, high - low)
             if weighed is None:
                 part = _after(queue, part)
-                weighed = self.weigh(tile, part, key, bias, sinks)
+                weighed = self.weigh(tile, part, keys, bias, sinks)
             weights, capped, sees = weighed
             inner = _after(queue, inner)  # or its products with the values all run at once
             if sees is not None:
@@ -148,7 +150,7 @@ class Lane:
             if capped is not None:
                 d_scores *= tf.cast(1 - tf.square(capped / tiles.soft_cap), d_scores.dtype)
             d_scores = tiles.flat(d_scores)
-            d_query.append(tiles.folded(tf.matmul(d_scores, piece(key, 2, low, high - low)), stop - start))
+            d_query.append(tiles.folded(tf.matmul(d_scores, keys), stop - start))
             d_key.add(wide(tf.matmul(d_scores, tiles.flat(part), transpose_a=True)), low, high)
             d_value.add(wide(tf.matmul(tiles.flat(used), tiles.flat(inner), transpose_a=True)), low, high)
             queue.append([d_query[-1], d_key.open, d_value.open])
@@ -203,22 +205,18 @@ class Overlapping:
             self.open = part
         else:
             if low > self.low:
-                self.closed.append(self._piece(self.open, 0, low - self.low))
-                self.open = self._piece(self.open, low - self.low, self.high - self.low)
-            shared = self.high - low
+                done, self.open = tf.split(self.open, [low - self.low, self.high - low], self.axis)
+                self.closed.append(done)
             if high == self.high:
                 self.open += part
             else:
-                new = self._piece(part, shared, high - low)
-                self.open = tf.concat([self.open + self._piece(part, 0, shared), new], self.axis)
+                shared, new = tf.split(part, [self.high - low, high - self.high], self.axis)
+                self.open = tf.concat([self.open + shared, new], self.axis)
         self.low, self.high = low, high
 
     def whole(self) -> Any:
         """The sum over the whole axis up to the last key."""
         return tf.concat([*self.closed, self.open], self.axis)
-
-    def _piece(self, tensor: Any, start: int, stop: int) -> Any:
-        return tensor[(*[slice(None)] * self.axis, slice(start, stop))]
 
     def _empty(self, part: Any, length: int) -> Any:
         shape = tf.shape(part)
