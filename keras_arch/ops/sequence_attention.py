@@ -1,6 +1,5 @@
 """Attention of sequences by the implementation that suits their lengths and the backend."""
 
-import math
 from typing import Any
 
 import keras
@@ -48,8 +47,9 @@ def sequence_attention(
 
     "dense" writes all scores; "blockwise" never holds more than a tile of them; "banded" computes those in the window
     only. "auto" takes the band where a window spans less than half of the keys, the backend's fused kernel on JAX and
-    PyTorch, tiles from 1024 x 1024 known scores per head, and else writes all scores. Weights that are asked for are
-    always written.
+    PyTorch, tiles from 1024 x 1024 known scores per head or where TensorFlow's are faster than the band, and else
+    writes all scores; at most 2**26 weights of a layer whose batch size is known then wait for the gradient, which
+    "blockwise" always computes again. Weights that are asked for are always written.
 
     Args:
         query: (B, T, N, H).   B: batch, T: query length, N: heads, H: features per head.
@@ -87,6 +87,8 @@ def sequence_attention(
     chosen = "dense" if return_weights else implementation
     if chosen == "auto":
         chosen = "dense" if flash and not fused else _choose(lengths, window, fused)
+        if chosen == "banded" and position_bias is None and _fits_tiles(query, key, causal, window):
+            chosen = "blockwise"
     has_weights = position_bias is not None and bool(position_bias.weights)
     moves = query_positions is not None or key_positions is not None
     shifts = getattr(position_bias, "depends_on_distance_only", False) and not moves
@@ -110,8 +112,7 @@ def sequence_attention(
 
         if dropout is not None:
             common |= {"dropout": dropout.rate, "seed": dropout.seed_generator.next()}
-        if implementation == "auto" and None not in query.shape[:3]:
-            common["keep_weights"] = math.prod(query.shape[:3]) * lengths[1] <= FEW_WEIGHTS
+        common["may_keep"] = FEW_WEIGHTS if implementation == "auto" else 0
         return blockwise_attention(query * scale, key, value, masks, bias, **common), None
 
     by_kernel = causal and fused and chosen == "fused" and not masks and bias is None and window is None
@@ -142,6 +143,16 @@ def _choose(lengths: tuple, window: int | None, fused: bool) -> str:
     if fused:
         return "fused"
     return "blockwise" if known and length > 1 and length * memory >= MANY_SCORES else "dense"
+
+
+def _fits_tiles(query: Any, key: Any, causal: bool, window: int) -> bool:
+    """Whether TensorFlow's tiles take a band without a loop: their gradient costs half as much as the band's."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    from keras_arch.ops.backend.tensorflow.blockwise_attention import tiling
+
+    lengths, heads = (query.shape[1], key.shape[1]), (query.shape[2], key.shape[2])
+    return query.shape[1] * window >= MANY_SCORES and tiling(query.shape[0], heads, lengths, causal, window) is not None
 
 
 def _with(bias: Any, position_bias: Any, query: Any, key: Any, query_positions: Any, key_positions: Any) -> Any:

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from oracles.sequence_attention import LENGTHS, OPTIONS, ORDERS, case, expected
+from oracles.sequence_attention import LENGTHS, OPTIONS, ORDERS, LinearBias, case, expected
 
 from keras_arch.ops import sequence_attention as module
 from keras_arch.ops.sequence_attention import sequence_attention
@@ -137,6 +137,8 @@ def test_a_band_needs_a_window():
         ((8, 8), {}, "blockwise_attention"),
         ((1, 64), {}, "scaled_dot_product_attention"),
         ((8, 8), {"window": 3}, "banded_attention"),
+        ((32, 32), {"window": 3}, "blockwise_attention"),
+        ((32, 32), {"window": 3, "position_bias": LinearBias()}, "banded_attention"),
         ((8, 8), {"window": 6}, "blockwise_attention"),
     ],
 )
@@ -158,18 +160,19 @@ def test_auto_takes_what_suits_the_lengths(monkeypatch, lengths, keywords, name)
     assert called == [name]
 
 
-@pytest.mark.skipif(not ON_TENSORFLOW, reason="tiles with weights that can be kept are TensorFlow's")
-@pytest.mark.parametrize(
-    ("few", "implementation", "keeps"), [(512, "auto", True), (511, "auto", False), (512, "blockwise", False)]
-)
-def test_auto_keeps_few_weights_for_the_gradient(monkeypatch, few, implementation, keeps):
+@pytest.mark.skipif(not ON_TENSORFLOW, reason="tiles whose weights can be kept are TensorFlow's")
+@pytest.mark.parametrize(("implementation", "may_keep"), [("auto", module.FEW_WEIGHTS), ("blockwise", 0)])
+def test_only_auto_lets_weights_wait_for_the_gradient(monkeypatch, implementation, may_keep):
     from keras_arch.ops.backend.tensorflow import blockwise_attention as tiles
 
     monkeypatch.setattr(module, "MANY_SCORES", 64)
-    monkeypatch.setattr(module, "FEW_WEIGHTS", few)
-    original, kept = tiles.blockwise_attention, []
-    watch = lambda *a, **k: kept.append(k.get("keep_weights", False)) or original(*a, **k)  # noqa: E731
+    original, allowed = tiles.blockwise_attention, []
+
+    def watch(*arguments, **keywords):
+        allowed.append(keywords["may_keep"])
+        return original(*arguments, **keywords)
+
     monkeypatch.setattr(tiles, "blockwise_attention", watch)
-    arguments, _ = case("plain", (8, 8))  # two samples, four heads
+    arguments, _ = case("plain", (8, 8))
     sequence_attention(*arguments, scale=1.0, implementation=implementation)
-    assert kept == [keeps]
+    assert allowed == [may_keep]

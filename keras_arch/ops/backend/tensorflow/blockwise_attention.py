@@ -9,9 +9,10 @@ import tensorflow as tf
 from keras_arch.ops.backend.tensorflow.streamed_attention import streamed
 from keras_arch.ops.backend.tensorflow.tiles import Tiles
 from keras_arch.ops.backend.tensorflow.unrolled_attention import unrolled
+from keras_arch.ops.tile_plan import runs, seen_keys
 
 SCORES = 2**22  # scores that a tile holds at most, if its rows stay within the limits below
-FEWEST_ROWS, MOST_ROWS, MOST_TILES = 64, 512, 128
+FEWEST_ROWS, MOST_ROWS, MOST_TILES = 64, 512, 64
 
 
 @tf.autograph.experimental.do_not_convert
@@ -31,7 +32,7 @@ def blockwise_attention(
     sinks: Any = None,
     dropout: float = 0.0,
     seed: Any = None,
-    keep_weights: bool = False,
+    may_keep: int = 0,
 ) -> Any:
     """`keras_arch.ops.attention.scaled_dot_product_attention` of sequences, tile by tile; it never shows its weights.
 
@@ -55,8 +56,8 @@ def blockwise_attention(
         sinks: None, or float (N,): a score per head that takes part in the sum and has no value.
         dropout: rate at which weights are dropped.
         seed: int32 (2,), of the dropout.
-        keep_weights: whether weights wait for the gradient where lengths are known, and are not computed again: a
-            seventh of the products less, for the memory of all weights.
+        may_keep: how many weights may wait for the gradient where the shape is known: if all fit, none is computed
+            again, which saves a seventh of the products.
     Returns:
         (B, T, N, V); zeros for a query that sees nothing.
     Source: tiles: Dao et al. 2022, arXiv:2205.14135; Rabe, Staats 2021, arXiv:2112.05682.
@@ -78,16 +79,17 @@ def blockwise_attention(
         dropout=dropout,
         seed=seed,
     )
-    by_head = bias_between is None and key_heads > 1  # a bias between positions is computed for all heads at once
-    most = MOST_ROWS // 2 if causal or window is not None else MOST_ROWS  # what order hides, small tiles leave out
-    rows = rows_of_tile(query.shape[0], heads // key_heads if by_head else heads, memory, most)
-    known = length is not None and memory is not None
-    if by_head and known and key_heads * math.ceil(length / rows) > MOST_TILES:
-        by_head, rows = False, rows_of_tile(query.shape[0], heads, memory, most)
-    known = known and math.ceil(length / rows) <= MOST_TILES
+    by_head = bias_between is None  # which is computed for all heads at once
+    plan = tiling(query.shape[0], (heads, key_heads), (length, memory), causal, window, by_head)
     has = {"has_bias": bias is not None, "has_sinks": sinks is not None}
     wide = tf.float64 if query.dtype == tf.float64 else tf.float32
-    attend = unrolled(tiles, rows, by_head, keep_weights, **has) if known else streamed(tiles, wide, **has)
+    if plan:
+        spans = [(*rows, *seen_keys(*rows, length, memory, causal, window)) for rows in runs(length, plan[0])]
+        weights = heads * sum((stop - start) * (high - low) for start, stop, low, high in spans)
+        keep = query.shape[0] is not None and query.shape[0] * weights <= may_keep
+        attend = unrolled(tiles, *plan, keep, **has)
+    else:
+        attend = streamed(tiles, wide, **has)
 
     query = tf.transpose(query, (0, 2, 1, 3))  # (B, N, T, H)
     query = tf.reshape(query, (-1, key_heads, heads // key_heads, tiles.length, query.shape[3]))  # (B, M, G, T, H)
@@ -100,11 +102,46 @@ def blockwise_attention(
     return tf.transpose(output, (0, 2, 1, 3))  # (B, T, N, V)
 
 
-def rows_of_tile(batch: int | None, heads: int, memory: int | None, most: int = MOST_ROWS) -> int:
+def tiling(
+    batch: int | None,
+    heads: tuple,
+    lengths: tuple,
+    causal: bool = False,
+    window: int | None = None,
+    by_head: bool = True,
+) -> tuple[int, bool] | None:
+    """How to lay an attention out in a graph: (C, whether each key head has tiles of its own), or None for a loop.
+
+    Args:
+        batch: B, or None.
+        heads: (N, M).
+        lengths: (T, S), or None for either.
+        causal: whether later keys are hidden; smaller tiles then leave out more of them.
+        window: None, or how many steps before and after itself a query sees.
+        by_head: whether key heads may be parted.
+
+    >>> tiling(1, (4, 4), (4096, 4096)), tiling(1, (4, 4), (4096, 4096), causal=True), tiling(1, (4, 4), (None, 4096))
+    ((512, True), (256, True), None)
+    """
+    length, memory = lengths
+    if length is None or memory is None:
+        return None
+    if window is not None:
+        memory = min(memory, MOST_ROWS + window * (1 if causal else 2))
+    whole, parts = (heads[0], 1), (heads[0] // heads[1], heads[1])
+    for together, count in (parts, whole) if by_head and heads[1] > 1 else (whole,):
+        for most in (MOST_ROWS // 2, MOST_ROWS) if causal and window is None else (MOST_ROWS,):
+            rows = rows_of_tile(batch, together, memory, most)
+            if count * math.ceil(length / rows) <= MOST_TILES:
+                return rows, count > 1
+    return None
+
+
+def rows_of_tile(batch: int | None, heads: int, memory: int, most: int = MOST_ROWS) -> int:
     """C, the queries of a tile: as many as `SCORES` allows, a multiple of 64 between 64 and `most`.
 
     >>> rows_of_tile(1, 4, 4096), rows_of_tile(1, 4, 8192), rows_of_tile(8, 8, 1024)
     (256, 128, 64)
     """
-    rows = SCORES // ((batch or 1) * heads * (memory or 1))
+    rows = SCORES // ((batch or 1) * heads * max(memory, 1))
     return min(max(rows // FEWEST_ROWS * FEWEST_ROWS, FEWEST_ROWS), most)

@@ -192,8 +192,7 @@ def piece(tensor: Any, axis: int, start: Any, size: Any) -> Any:
     if start == 0 and size == tensor.shape[axis]:
         return tensor
     if _leads(tensor, axis):
-        part = tf.reshape(tensor, _from(tensor, axis))[start : start + size]
-        return tf.reshape(part, (*tensor.shape[:axis], size, *_from(tensor, axis)[1:]))
+        return _behind_ones(tf.squeeze(tensor, list(range(axis)))[start : start + size], axis)
     return tensor[(*[slice(None)] * axis, slice(start, start + size))]
 
 
@@ -203,11 +202,7 @@ def split(tensor: Any, sizes: list[int], axis: int) -> list:
         return [tensor]
     if not _leads(tensor, axis):
         return tf.split(tensor, sizes, axis)
-    parts = tf.split(tf.reshape(tensor, _from(tensor, axis)), sizes)
-    return [
-        tf.reshape(part, (*tensor.shape[:axis], size, *_from(tensor, axis)[1:]))
-        for part, size in zip(parts, sizes, strict=True)
-    ]
+    return [_behind_ones(part, axis) for part in tf.split(tf.squeeze(tensor, list(range(axis))), sizes)]
 
 
 def _leads(tensor: Any, axis: int) -> bool:
@@ -215,8 +210,9 @@ def _leads(tensor: Any, axis: int) -> bool:
     return tuple(tensor.shape[:axis]) == (1,) * axis
 
 
-def _from(tensor: Any, axis: int) -> list:
-    return [_length(tensor, i) for i in range(axis, len(tensor.shape))]
+def _behind_ones(tensor: Any, count: int) -> Any:
+    """The tensor with axes of length 1 before its own."""
+    return tf.reshape(tensor, [1] * count + [_length(tensor, i) for i in range(len(tensor.shape))])
 
 
 @cache
@@ -231,7 +227,12 @@ def sums_wide(dtype: str) -> bool:
 
 
 def softmax(scores: Any, dtype: Any) -> Any:
-    """Softmax over the last axis with sums in float32 or wider, in `dtype`."""
+    """Softmax over the last axis with sums in float32 or wider, in `dtype`.
+
+    oneDNN's softmax ends at rank 5, and the fewer axes the better for any backend.
+    """
+    if len(scores.shape) == 5 and scores.shape[2] == 1:
+        return tf.expand_dims(tf.cast(tf.nn.softmax(tf.squeeze(scores, 2)), dtype), 2)
     sizes = [_length(scores, axis) for axis in range(1, len(scores.shape))]
-    rows = tf.reshape(scores, (-1, sizes[-1]))  # oneDNN's softmax ends at rank 5, and rank 2 suits every backend
+    rows = tf.reshape(scores, (-1, sizes[-1]))
     return tf.reshape(tf.cast(tf.nn.softmax(rows), dtype), (-1, *sizes))

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_arch.ops.backend.tensorflow import blockwise_attention as module
 from keras_arch.ops.backend.tensorflow import streamed_attention
-from keras_arch.ops.backend.tensorflow.blockwise_attention import blockwise_attention, rows_of_tile
+from keras_arch.ops.backend.tensorflow.blockwise_attention import blockwise_attention, rows_of_tile, tiling
 from keras_arch.ops.sequence_attention import sequence_attention
 
 
@@ -35,7 +35,7 @@ def output_and_gradients(attend, inputs, direction):
     return [output, *tape.gradient(loss, inputs)]
 
 
-def kernel(masks, keywords, order, has_bias, has_sinks, keep_weights=False):
+def kernel(masks, keywords, order, has_bias, has_sinks, may_keep=0):
     keywords = {k: v for k, v in keywords.items() if k not in ("sinks", "position_bias")} | (
         {"bias_between": LinearBias().between} if "position_bias" in keywords else {}
     )
@@ -44,7 +44,7 @@ def kernel(masks, keywords, order, has_bias, has_sinks, keep_weights=False):
         rest = list(rest)
         bias = rest.pop(0) if has_bias else None
         sinks = rest.pop(0) if has_sinks else None
-        keywords["keep_weights"] = keep_weights
+        keywords["may_keep"] = may_keep
         return blockwise_attention(query, key, value, masks, bias, sinks=sinks, **keywords, **order)
 
     return attend
@@ -92,7 +92,7 @@ EACH = list(
 def test_unrolled_gradients_equal_those_of_dense_attention(options, order, keep, lengths):
     inputs, masks, keywords, has = prepared(options, LENGTHS[lengths], key_heads=2)
     direction = np.random.default_rng(1).standard_normal((2, LENGTHS[lengths][0], 4, 5)).astype("float32")
-    got = output_and_gradients(kernel(masks, keywords, ORDERS[order], **has, keep_weights=keep), inputs, direction)
+    got = output_and_gradients(kernel(masks, keywords, ORDERS[order], **has, may_keep=10**6 * keep), inputs, direction)
     wanted = output_and_gradients(dense(masks, keywords, ORDERS[order], **has), inputs, direction)
     for a, b in zip(got, wanted, strict=True):
         np.testing.assert_allclose(a, b, atol=3e-6)
@@ -148,13 +148,14 @@ def test_gradient_agrees_with_finite_differences():
     np.testing.assert_allclose(slope, (loss(1e-4) - loss(-1e-4)) / 2e-4, rtol=2e-3)
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_weights_that_are_kept_are_not_computed_again(keep):
-    x = tf.ones((1, 12, 2, 4))  # three tiles of each head
-    attend = kernel((), {}, {}, False, False, keep_weights=keep)
-    step = tf.function(lambda: output_and_gradients(attend, [x, x, x], x))
+@pytest.mark.parametrize(("batch", "may_keep", "softmaxes"), [(1, 160, 6), (1, 159, 12), (2, 320, 6), (None, 320, 12)])
+def test_weights_that_all_fit_are_not_computed_again(batch, may_keep, softmaxes):
+    """Two heads of 12 steps in tiles of 4 that see 4, 8 and 8 keys."""
+    x = tf.TensorSpec((batch, 12, 2, 4))
+    attend = kernel((), {}, {"window": 5, "causal": True}, False, False, may_keep=may_keep)
+    step = tf.function(lambda x: output_and_gradients(attend, [x, x, x], x), input_signature=[x])
     operations = [operation.type for operation in step.get_concrete_function().graph.get_operations()]
-    assert operations.count("Softmax") == (6 if keep else 12)
+    assert operations.count("Softmax") == softmaxes
 
 
 def test_a_tile_adds_few_nodes_to_the_graph():
@@ -166,7 +167,7 @@ def test_a_tile_adds_few_nodes_to_the_graph():
         step = tf.function(lambda: output_and_gradients(attend, [x, x, x], x))
         return len(step.get_concrete_function().graph.get_operations())
 
-    tiles = 2 * 20 * 2  # twenty times two more tiles of two rows for each head
+    tiles = 40 * 2  # forty more tiles of two rows for each head
     assert (nodes(120) - nodes(40)) / tiles < 110
 
 
@@ -220,8 +221,25 @@ def test_graph_holds_no_whole_scores():
 
 
 @pytest.mark.parametrize(
-    ("batch", "heads", "memory", "rows"), [(1, 4, 4096, 512), (None, 1, None, 512), (8, 8, 65536, 64)]
+    ("batch", "heads", "memory", "rows"), [(1, 4, 4096, 512), (None, 1, 1, 512), (8, 8, 65536, 64)]
 )
 def test_rows_of_a_tile_stay_within_their_limits(monkeypatch, batch, heads, memory, rows):
     monkeypatch.undo()
     assert 64 <= rows_of_tile(batch, heads, memory) <= rows
+
+
+@pytest.mark.parametrize(
+    ("heads", "length", "keywords", "plan"),
+    [
+        ((4, 4), 4096, {}, (512, True)),
+        ((4, 4), 4096, {"causal": True}, (256, True)),
+        ((4, 4), 4096, {"causal": True, "window": 256}, (512, True)),
+        ((4, 4), 8192, {"causal": True}, (512, True)),
+        ((8, 4), 4096, {"by_head": False}, (128, False)),
+        ((8, 1), 4096, {}, (128, False)),
+        ((4, 4), 65536, {}, None),
+    ],
+)
+def test_tiles_are_large_and_few(monkeypatch, heads, length, keywords, plan):
+    monkeypatch.undo()
+    assert tiling(1, heads, (length, length), **keywords) == plan
