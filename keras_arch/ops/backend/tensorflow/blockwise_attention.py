@@ -9,7 +9,6 @@ import tensorflow as tf
 from keras_arch.ops.backend.tensorflow.streamed_attention import streamed
 from keras_arch.ops.backend.tensorflow.tiles import Tiles
 from keras_arch.ops.backend.tensorflow.unrolled_attention import unrolled
-from keras_arch.ops.tile_plan import runs, seen_keys
 
 SCORES = 2**22  # scores that a tile holds at most, if its rows stay within the limits below
 FEWEST_ROWS, MOST_ROWS, MOST_TILES = 64, 512, 64
@@ -83,13 +82,7 @@ def blockwise_attention(
     plan = tiling(query.shape[0], (heads, key_heads), (length, memory), causal, window, by_head)
     has = {"has_bias": bias is not None, "has_sinks": sinks is not None}
     wide = tf.float64 if query.dtype == tf.float64 else tf.float32
-    if plan:
-        spans = [(*rows, *seen_keys(*rows, length, memory, causal, window)) for rows in runs(length, plan[0])]
-        weights = heads * sum((stop - start) * (high - low) for start, stop, low, high in spans)
-        keep = query.shape[0] is not None and query.shape[0] * weights <= may_keep
-        attend = unrolled(tiles, *plan, keep, **has)
-    else:
-        attend = streamed(tiles, wide, **has)
+    attend = unrolled(tiles, *plan, may_keep, **has) if plan else streamed(tiles, wide, **has)
 
     query = tf.transpose(query, (0, 2, 1, 3))  # (B, N, T, H)
     query = tf.reshape(query, (-1, key_heads, heads // key_heads, tiles.length, query.shape[3]))  # (B, M, G, T, H)

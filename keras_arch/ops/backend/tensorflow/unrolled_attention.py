@@ -12,7 +12,7 @@ AT_ONCE = 2  # tiles in work side by side: two keep the cores busy, and more wou
 
 
 def unrolled(
-    tiles: Tiles, rows: int, by_head: bool = False, keep: bool = False, *, has_bias: bool, has_sinks: bool
+    tiles: Tiles, rows: int, by_head: bool = False, may_keep: int = 0, *, has_bias: bool, has_sinks: bool
 ) -> Callable:
     """Build (query, key, value, bias, sinks) -> output for `blockwise_attention`.
 
@@ -20,7 +20,7 @@ def unrolled(
         tiles: the attention, T and S being ints.
         rows: C, queries of a tile.
         by_head: whether each key head has tiles of its own, whose products keep closer to the caches.
-        keep: whether the weights wait for the gradient, which saves one product in seven.
+        may_keep: how many weights may wait for the gradient, which saves one product in seven if all fit.
         has_bias: whether the bias means anything.
         has_sinks: whether the sinks do.
     Returns:
@@ -39,6 +39,7 @@ def unrolled(
     def attend(query: Any, key: Any, value: Any, bias: Any, sinks: Any) -> tuple[Any, Callable]:
         inputs = list(zip(*(by_lane(x) for x in (query, key, value, bias, sinks)), strict=True))
         queue, outputs = [], []
+        keep = query.shape[0] is not None and query.shape[0] * sum(lane.weights for lane in lanes) <= may_keep
         kept = [[] if keep else None for _ in lanes]
         for lane, of_lane, weights in zip(lanes, inputs, kept, strict=True):
             outputs.append(lane.forward(*of_lane, queue, weights))
@@ -72,6 +73,12 @@ class Lane:
         self.tiles, self.has_bias, self.has_sinks = tiles, has_bias, has_sinks
         order = (tiles.length, tiles.memory, tiles.causal, tiles.window)
         self.plan = [(*queries, *seen_keys(*queries, *order)) for queries in runs(tiles.length, rows)]
+
+    @property
+    def weights(self) -> int:
+        """How many weights a sample has in all tiles."""
+        entries = sum((stop - start) * (high - low) for start, stop, low, high in self.plan)
+        return self.tiles.key_heads * self.tiles.groups * entries
 
     def weigh(self, tile: tuple, query: Any, key: Any, bias: Any, sinks: Any) -> tuple[Any, Any, Any]:
         """Weights of a tile of queries and keys before dropout, its scores as the cap left them, and rows that see."""
@@ -167,13 +174,11 @@ class Lane:
 
         Without dropout the product of the output's gradient and the values also subtracts, by one column more in each.
         """
-        rows = weights.shape[3]
         delta = tf.cast(delta, weights.dtype)
-        if factors is None:
-            inner = tf.concat([inner, -delta], -1)
-            return weights * self.tiles.folded(tf.matmul(self.tiles.flat(inner), value, transpose_b=True), rows)
-        d_weights = self.tiles.folded(tf.matmul(self.tiles.flat(inner), value, transpose_b=True), rows)
-        return weights * (d_weights * factors - delta)
+        inner = tf.concat([inner, -delta], -1) if factors is None else inner
+        product = tf.matmul(self.tiles.flat(inner), value, transpose_b=True)
+        product = self.tiles.folded(product, weights.shape[3])
+        return weights * (product if factors is None else product * factors - delta)
 
     def by_tile(self, tensor: Any) -> list:
         """The rows (B, M, G, C, .) of each tile from those of all, (B, M, G, T, .)."""
