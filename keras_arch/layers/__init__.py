@@ -4,6 +4,13 @@ from keras_arch.layers.attention.attention_pooling import AttentionPooling
 from keras_arch.layers.attention.kv_cache import KVCache
 from keras_arch.layers.attention.linear_attention import LinearAttention
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
+from keras_arch.layers.convolutional.bottleneck_block import BottleneckBlock
+from keras_arch.layers.convolutional.convnext_block import ConvNeXtBlock
+from keras_arch.layers.convolutional.inverted_residual_block import InvertedResidualBlock
+from keras_arch.layers.convolutional.residual_block import ResidualBlock
+from keras_arch.layers.convolutional.squeeze_excite import SqueezeExcite
+from keras_arch.layers.normalization.global_response_normalization import GlobalResponseNormalization
+from keras_arch.layers.normalization.weight_normalization import WeightNormalization
 from keras_arch.layers.positional.alibi_bias import ALiBiBias
 from keras_arch.layers.positional.axial_rotary_embedding_2d import AxialRotaryEmbedding2D
 from keras_arch.layers.positional.fourier_features import FourierFeatures
@@ -25,8 +32,12 @@ __all__ = [
     "ALiBiBias",
     "AttentionPooling",
     "AxialRotaryEmbedding2D",
+    "BottleneckBlock",
+    "ConvNeXtBlock",
     "FourierFeatures",
     "GatedFeedForward",
+    "GlobalResponseNormalization",
+    "InvertedResidualBlock",
     "KVCache",
     "LayerNormLSTMCell",
     "LayerScale",
@@ -36,10 +47,13 @@ __all__ = [
     "PatchEmbedding",
     "RelativePositionBias",
     "RelativePositionBias2D",
+    "ResidualBlock",
     "RotaryEmbedding",
     "SinusoidalPositionEncoding",
     "SinusoidalPositionEncoding2D",
+    "SqueezeExcite",
     "StochasticDepth",
     "TransformerDecoderBlock",
     "TransformerEncoderBlock",
+    "WeightNormalization",
 ]

@@ -5,6 +5,8 @@ computes to be wrong in half precision if it is computed there. Give a seed to w
 Keras draws unseeded dropout from PyTorch's global generator.
 """
 
+import keras
+
 import keras_arch
 
 LAYERS = {
@@ -42,6 +44,39 @@ LAYERS = {
             "dynamic_axes": (0,),
         },
     ],
+    "BottleneckBlock": [
+        {
+            "init_kwargs": {
+                "filters": 8,
+                "width": 4,
+                "groups": 2,
+                "strides": 2,
+                "stride_place": "first",
+                "norm_placement": "pre",
+                "activation": "tanh",
+            },
+            "input_shape": (2, 6, 5, 3),
+            "expect": {"output_shape": (2, 3, 3, 8), "trainable_weights": 10, "non_trainable_weights": 6},
+        },
+    ],
+    "ConvNeXtBlock": [
+        {
+            "init_kwargs": {
+                "kernel_size": 3,
+                "expansion": 2,
+                "activation": "silu",
+                "layer_scale": 0.5,
+                "stochastic_depth": 0.2,
+                "global_response": True,
+                "epsilon": 1e-3,
+                "kernel_initializer": "he_normal",
+                "kernel_regularizer": "l2",
+                "seed": 3,
+            },
+            "input_shape": (2, 6, 5, 4),
+            "expect": {"trainable_weights": 11, "losses": 3},
+        },
+    ],
     "FourierFeatures": [
         {
             "init_kwargs": {"num_frequencies": 4, "scale": 3.0, "learn_frequencies": True, "seed": 5},
@@ -66,6 +101,26 @@ LAYERS = {
             },
             "input_shape": (2, 5, 4),
             "expect": {"output_shape": (2, 5, 5), "trainable_weights": 6},
+        },
+    ],
+    "GlobalResponseNormalization": [
+        {"init_kwargs": {"epsilon": 1e-3}, "input_shape": (2, 6, 5, 4), "expect": {"trainable_weights": 2}},
+    ],
+    "InvertedResidualBlock": [
+        {
+            "init_kwargs": lambda: {
+                "filters": 4,
+                "expand_ratio": 2.5,
+                "kernel_size": 5,
+                "dilation_rate": 2,
+                "activation": "silu",
+                "normalization": keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-2),
+                "squeeze_excite": keras_arch.layers.SqueezeExcite(0.5, gate="hard_sigmoid"),
+                "stochastic_depth": 0.2,
+                "seed": 3,
+            },
+            "input_shape": (2, 6, 5, 4),
+            "expect": {"trainable_weights": 13, "non_trainable_weights": 6},
         },
     ],
     "LayerScale": [
@@ -169,6 +224,25 @@ LAYERS = {
             "mask": None,
         },
     ],
+    "ResidualBlock": [
+        {
+            "init_kwargs": {
+                "filters": 6,
+                "strides": 2,
+                "activation": "silu",
+                "squeeze_excite": 0.5,
+                "stochastic_depth": 0.2,
+                "use_bias": True,
+                "padding": "symmetric",
+                "kernel_initializer": "he_normal",
+                "kernel_regularizer": "l2",
+                "seed": 3,
+                "shortcut": "average_pool",
+            },
+            "input_shape": (2, 6, 5, 4),
+            "expect": {"output_shape": (2, 3, 3, 6), "trainable_weights": 16, "losses": 5},
+        },
+    ],
     "RotaryEmbedding": [
         {
             "init_kwargs": {
@@ -190,6 +264,21 @@ LAYERS = {
     ],
     "SinusoidalPositionEncoding2D": [
         {"init_kwargs": {"max_wavelength": 500.0}, "input_shape": (2, 200, 30, 4)},
+    ],
+    "SqueezeExcite": [
+        {
+            "init_kwargs": {
+                "ratio": 0.6,
+                "activation": "silu",
+                "gate": "hard_sigmoid",
+                "divisor": 3,
+                "kernel_initializer": "glorot_uniform",
+                "kernel_regularizer": "l2",
+            },
+            "input_shape": (2, 6, 5, 4),
+            "expect": {"trainable_weights": 4, "losses": 2},
+        },
+        {"init_kwargs": {"width": 2, "use_bias": False}, "input_shape": (2, 5, 4)},
     ],
     "StochasticDepth": [
         {"init_kwargs": {"rate": 0.5, "seed": 3}, "input_shape": (4, 9, 3)},
@@ -234,6 +323,17 @@ LAYERS = {
                 "epsilon": 1e-3,
                 "seed": 5,
             },
+            "input_shape": (2, 5, 4),
+        },
+    ],
+    "WeightNormalization": [
+        {
+            "init_kwargs": lambda: {"layer": keras.layers.Conv2D(3, 2, activation="tanh", kernel_regularizer="l2")},
+            "input_shape": (2, 6, 5, 4),
+            "expect": {"output_shape": (2, 5, 4, 3), "trainable_weights": 3, "losses": 1},
+        },
+        {
+            "init_kwargs": lambda: {"layer": keras.layers.Dense(3), "axis": (0,)},
             "input_shape": (2, 5, 4),
         },
     ],

@@ -11,6 +11,7 @@ from keras import ops
 from keras_arch.compression.quantization.phase import CALIBRATE, FROZEN, OBSERVE, PHASES, QUANTIZE
 from keras_arch.compression.quantization.scheme import PerTensor, Scheme, as_scheme
 from keras_arch.core import check
+from keras_arch.core.lending import call_with_values
 from keras_arch.core.registration import register
 from keras_arch.core.value import Value
 
@@ -183,30 +184,23 @@ class QuantizedLayer(keras.layers.Wrapper):
             kwargs["training"] = False if frozen else training
         if not self.rounds or not self.kernels:
             return self.layer(inputs, *args, **kwargs)
-        variables = self.layer.variables
-        lent = [(variable, self._lent_value(variable, bool(training))) for variable in variables]
-        with keras.StatelessScope(state_mapping=lent, collect_losses=True) as scope:
-            before = [scope.get_current_value(variable) for variable in variables]
-            outputs = self.layer(inputs, *args, **kwargs)
-            after = [scope.get_current_value(variable) for variable in variables]
-        for variable, old, new in zip(variables, before, after, strict=True):
-            if new is not old:
-                variable.assign(new)
-        for loss in scope.losses:
+        lent = [
+            (kernel, self._lent_value(kernel, axes, bool(training)))
+            for kernel, axes in zip(self.kernels, self.kernel_axes, strict=True)
+        ]
+        outputs, losses = call_with_values(self.layer, lent, inputs, *args, **kwargs)
+        for loss in losses:
             self.add_loss(loss)
         return outputs
 
-    def _lent_value(self, variable: keras.Variable, training: bool) -> Any:
-        for kernel, axes in zip(self.kernels, self.kernel_axes, strict=True):
-            if kernel is variable:
-                rounded = self.weights_scheme.quantize_kernel(kernel.value, axes)
-                if not (training and getattr(self.weights_scheme.observer, "covers", False)):
-                    return rounded
-                # No value lies outside its own range, so the gradient is 1 everywhere: adding an exact zero that
-                # carries it is cheaper than the gradient operation of fake quantization.
-                value = ops.reshape(kernel.value, kernel.shape)
-                return ops.stop_gradient(rounded) + (value - ops.stop_gradient(value))
-        return variable.value
+    def _lent_value(self, kernel: keras.Variable, axes: tuple[int, ...], training: bool) -> Any:
+        rounded = self.weights_scheme.quantize_kernel(kernel.value, axes)
+        if not (training and getattr(self.weights_scheme.observer, "covers", False)):
+            return rounded
+        # No value lies outside its own range, so the gradient is 1 everywhere: adding an exact zero that carries it is
+        # cheaper than the gradient operation of fake quantization.
+        value = ops.reshape(kernel.value, kernel.shape)
+        return ops.stop_gradient(rounded) + (value - ops.stop_gradient(value))
 
     def _round_each(self, side: str, positions: tuple[int, ...], tensors: Any, records: bool) -> Any:
         if not positions:

@@ -1,0 +1,162 @@
+"""Recurrences that are linear in their state, so that a whole sequence runs without a product per step."""
+
+from types import ModuleType
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_arch.core import check
+
+Tensor = Any
+
+
+def linear_recurrence(a: Tensor, b: Tensor, initial_state: Tensor = None) -> Tensor:
+    """All states of a linear recurrence with a diagonal transition.
+
+    h[t] = a[t] h[t-1] + b[t],  t = 0 .. T-1, entry by entry.   B: batch, T: steps, may be unknown on TensorFlow.
+
+    On TensorFlow it runs in chunks of unrolled steps, in time and memory proportional to T, and its gradient is a scan
+    the other way, ḡ[t] = d[t] + a[t+1] ḡ[t+1], which nothing but a, b and h is kept for; it can be differentiated
+    again, and compiles under XLA. `keras.ops.associative_scan`, used on JAX and PyTorch, does neither there (3.15).
+
+    Args:
+        a: floats, of b's shape, or of the shape (...) of one state for factors that stay the same at all steps.
+        b: floats, (B, T, ...).
+        initial_state: h[-1], (B, ...), or None for zeros.
+    Returns:
+        All h, (B, T, ...), in b's dtype; computed in float32 at least.
+    Raises:
+        ValueError: if b has no time axis, or a shape does not match b's.
+
+    >>> h = linear_recurrence(np.full((1, 3, 1), 0.5, "float32"), np.ones((1, 3, 1), "float32"))
+    >>> keras.ops.convert_to_numpy(h).ravel().tolist()
+    [1.0, 1.5, 1.75]
+    """
+    b = ops.convert_to_tensor(b)
+    a, wide, state = _prepared(a, b, initial_state)
+    return ops.cast(_kernels().linear_recurrence(a, wide, state), b.dtype)
+
+
+def complex_linear_recurrence(a: tuple, b: tuple, initial_state: tuple | None = None) -> tuple[Tensor, Tensor]:
+    """All states of a linear recurrence of complex numbers, each given as its real and its imaginary part.
+
+    Args:
+        a: pair like a of `linear_recurrence`.
+        b: pair of floats, (B, T, ...).
+        initial_state: pair, (B, ...), or None for zeros.
+    Returns:
+        The pair of all h, (B, T, ...), in b's dtype; computed in float32 at least.
+    Raises:
+        ValueError: as `linear_recurrence`.
+
+    >>> turn = np.array([0.0], "float32"), np.array([1.0], "float32")  # i
+    >>> b = np.array([[[1.0], [0.0]]], "float32")
+    >>> real, imaginary = complex_linear_recurrence(turn, (b, np.zeros_like(b)))
+    >>> keras.ops.convert_to_numpy(imaginary).ravel().tolist()
+    [0.0, 1.0]
+    """
+    b = tuple(ops.convert_to_tensor(part) for part in b)
+    states = (None, None) if initial_state is None else initial_state
+    parts = [_prepared(*given) for given in zip(a, b, states, strict=True)]
+    results = _kernels().complex_linear_recurrence(*(tuple(column) for column in zip(*parts, strict=True)))
+    return tuple(ops.cast(result, part.dtype) for result, part in zip(results, b, strict=True))
+
+
+def gated_recurrence(logits: Tensor, candidates: Tensor, initial_state: Tensor = None) -> Tensor:
+    """All states of a recurrence that moves towards a candidate by the share that a gate lets through.
+
+    h[t] = h[t-1] + σ(l[t]) (c[t] − h[t-1]) = (1 − σ(l[t])) h[t-1] + σ(l[t]) c[t]
+
+    The `linear_recurrence` of minimal gated units, with gate and gradient computed inside its chunks. Logits of −inf
+    keep the state.
+
+    Args:
+        logits: l, floats, (B, T, ...).   B: batch, T: steps.
+        candidates: c, of the same shape.
+        initial_state: h[-1], (B, ...), or None for zeros.
+    Returns:
+        All h, (B, T, ...), in the candidates' dtype; computed in float32 at least.
+    Raises:
+        ValueError: as `linear_recurrence`.
+
+    >>> h = gated_recurrence(np.zeros((1, 3, 1), "float32"), np.ones((1, 3, 1), "float32"))
+    >>> keras.ops.convert_to_numpy(h).ravel().tolist()
+    [0.5, 0.75, 0.875]
+    """
+    candidates = ops.convert_to_tensor(candidates)
+    logits, wide, state = _prepared(logits, candidates, initial_state)
+    if len(logits.shape) != len(candidates.shape):
+        raise check.refuse(
+            "logits", "must have the shape of candidates", tuple(logits.shape), "Give each step its own."
+        )
+    return ops.cast(_kernels().gated_recurrence(logits, wide, state), candidates.dtype)
+
+
+def input_share_logits(input_logits: Tensor, forget_logits: Tensor) -> Tensor:
+    """Logits of the input gate's share of both gates: σ(result) = σ(i) / (σ(i) + σ(f)).
+
+    Computed as log σ(i) − log σ(f), in float32 at least, which neither overflows nor divides by zero.
+
+    Args:
+        input_logits: i, floats of any shape.
+        forget_logits: f, of the same shape.
+    Returns:
+        float32 tensor (float64 for float64) of that shape.
+
+    >>> float(input_share_logits(np.float32(0.0), np.float32(0.0)))
+    0.0
+    """
+    wide = keras.backend.result_type(input_logits.dtype, "float32")
+    enter, keep = (ops.cast(logits, wide) for logits in (input_logits, forget_logits))
+    return ops.softplus(-keep) - ops.softplus(-enter)
+
+
+def hold(x: Tensor, mask: Tensor) -> Tensor:
+    """At masked steps repeat the last step that counts, zeros before the first.
+
+    Args:
+        x: floats, (B, T, D).
+        mask: bool (B, T), True where a step counts.
+    Returns:
+        Tensor of x's shape and dtype.
+
+    >>> held = hold(np.array([[[1.0], [2.0], [3.0]]], "float32"), np.array([[True, False, True]]))
+    >>> keras.ops.convert_to_numpy(held).ravel().tolist()
+    [1.0, 1.0, 3.0]
+    """
+    counts = ops.cast(mask, x.dtype)[..., None]  # (B, T, 1)
+    return linear_recurrence(ops.broadcast_to(1 - counts, ops.shape(x)), ops.where(counts > 0, x, 0))
+
+
+def _prepared(a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors, terms and initial state in float32 (float64 for float64), checked against each other."""
+    if len(b.shape) < 2:
+        advice = "Pass a batch of sequences, such as (1, T, 1)."
+        raise check.refuse("b", "must have a batch and a time axis (B, T, ...)", tuple(b.shape), advice)
+    dtype = keras.backend.result_type(b.dtype, "float32")
+    a = ops.cast(ops.convert_to_tensor(a), dtype)
+    if not (_match(a.shape, b.shape) or _match(a.shape, b.shape[2:])):
+        rule = f"must have the shape of b, {tuple(b.shape)}, or of one state, {tuple(b.shape[2:])}"
+        raise check.refuse("a", rule, tuple(a.shape), "Broadcast it first.")
+    state = ops.zeros_like(b[:, 0], dtype=dtype) if state is None else ops.cast(ops.convert_to_tensor(state), dtype)
+    wanted = (b.shape[0], *b.shape[2:])
+    if not _match(state.shape, wanted):
+        advice = "Pass one state for each sample."
+        raise check.refuse("initial_state", f"must have the shape {wanted}", tuple(state.shape), advice)
+    return a, ops.cast(b, dtype), state
+
+
+def _match(first: tuple, second: tuple) -> bool:
+    """Whether two shapes can be the same, None standing for any size."""
+    return len(first) == len(second) and all(
+        m == n or m is None or n is None for m, n in zip(first, second, strict=True)
+    )
+
+
+def _kernels() -> ModuleType:
+    if keras.backend.backend() == "tensorflow":
+        from keras_arch.ops.backend.tensorflow import recurrence
+    else:
+        from keras_arch.ops.backend.generic import recurrence
+    return recurrence
