@@ -1,18 +1,20 @@
 """keras_arch: building blocks, compression and explanations for Keras 3 models.
 
-Importing the package registers every serialisable class, so that `keras.saving.load_model` knows them. Rooms that only
-draw, write or check are imported when they are first used.
+Importing the package registers every serialisable class and function, so that `keras.saving.load_model` knows them.
+Rooms that only draw, write or check are imported when they are first used.
 """
 
 import importlib
 from types import ModuleType
 
-from keras_arch import callbacks, compression, explain, initializers, layers, regularizers
+from keras_arch import activations, callbacks, compression, constraints, explain, initializers, layers, regularizers
 
 __version__ = "0.1.0"
 __all__ = [
+    "activations",
     "callbacks",
     "compression",
+    "constraints",
     "distribution",
     "explain",
     "initializers",

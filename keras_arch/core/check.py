@@ -83,6 +83,18 @@ def real(
     return number
 
 
+def strength(argument: str, value: Any) -> float:
+    """Return `value` as a finite float >= 0, or raise: factors of penalties, and rates.
+
+    Raises:
+        ValueError: if `value` is not such a number.
+
+    >>> strength("strength", 1)
+    1.0
+    """
+    return real(argument, value, minimum=0, maximum=float("inf"), open_maximum=True)
+
+
 def one_of(argument: str, value: Any, options: Collection[str]) -> str:
     """Return `value` if it is one of the named options, or raise with the list of them.
 

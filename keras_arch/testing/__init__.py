@@ -1,6 +1,7 @@
-"""Checks for whoever writes layers, initializers and regularizers: one call asks every question of the house."""
+"""Checks for whoever writes layers, initializers, regularizers and constraints: one call asks all that matters."""
 
 from keras_arch.testing.check_cell import check_cell
+from keras_arch.testing.check_constraint import check_constraint
 from keras_arch.testing.check_initializer import check_initializer
 from keras_arch.testing.check_layer import CHECK_NAMES, check_layer
 from keras_arch.testing.check_regularizer import check_regularizer
@@ -11,6 +12,7 @@ __all__ = [
     "CHECK_NAMES",
     "LayerReport",
     "check_cell",
+    "check_constraint",
     "check_initializer",
     "check_layer",
     "check_regularizer",

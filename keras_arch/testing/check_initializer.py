@@ -7,20 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_arch.testing.check_layer import opened
-from keras_arch.testing.layer.check import (
-    LayerCheckError,
-    LayerReport,
-    Mismatch,
-    NotApplicable,
-    check,
-    refuse_unknown,
-    run_checks,
-)
+from keras_arch.testing.layer.check import LayerReport, Mismatch, NotApplicable, check
 from keras_arch.testing.layer.compare import RESOLUTION, assert_close, to_numpy
-from keras_arch.testing.layer.construction import constructor_arguments, differing_keys
-from keras_arch.testing.layer.files import quiet_variables
-from keras_arch.testing.serialization import SERIALIZATION, Holder, ObjectSubject, holding_model
+from keras_arch.testing.layer.construction import constructor_arguments
+from keras_arch.testing.object_checks import file_check, run_object_checks, value_checks
+from keras_arch.testing.serialization import SERIALIZATION, ObjectSubject, holding_model
 
 
 def check_initializer(
@@ -60,31 +51,6 @@ def check_initializer(
       ...
     """
     return run_object_checks(initializer_cls, init_kwargs, shapes, CHECKS, skip, tolerances, directory)
-
-
-def run_object_checks(
-    cls: type,
-    init_kwargs: Mapping[str, Any],
-    shapes: Iterable[tuple[int, ...]],
-    checks: tuple,
-    skip: Mapping[str, str] | None,
-    tolerances: Mapping[str, float] | None,
-    directory: str | pathlib.Path | None,
-) -> LayerReport:
-    """Run checks of initializers or regularizers, and raise if one fails."""
-    skip, tolerances = skip or {}, tolerances or {}
-    refuse_unknown("skip", skip, checks)
-    refuse_unknown("tolerances", tolerances, checks)
-    shapes = tuple(tuple(shape) for shape in shapes)
-    if not shapes:
-        raise ValueError("shapes must hold at least one weight shape; received shapes=(). Pass for example [(3, 4)].")
-    with opened(directory) as folder:
-        keras.utils.set_random_seed(0)
-        subject = ObjectSubject(cls, init_kwargs, shapes, folder)
-        report, failures = run_checks(cls.__name__, subject, checks, skip=skip, tolerances=tolerances)
-    if failures:
-        raise LayerCheckError(cls.__name__, failures, len(report.passed) + len(failures))
-    return report
 
 
 def draw(initializer: Any, shape: tuple[int, ...], dtype: str | None = "float32") -> np.ndarray:
@@ -146,25 +112,6 @@ def other_seed_other_values(subject: ObjectSubject) -> None:
         raise Mismatch("two objects with seed=None give the same values.")
 
 
-@check("An argument is kept in another form than it was given, and read back as something else.")
-def values_survive_the_config(subject: ObjectSubject) -> None:
-    """The object rebuilt from its config gives the same values."""
-    for shape in subject.shapes:
-        if differ(draw(subject.make(), shape), draw(subject.make_unchanged(), shape)):
-            raise Mismatch(f"values of the shape {shape} changed by get_config and from_config.")
-
-
-@check("An argument is ignored.")
-def every_argument_matters(subject: ObjectSubject) -> None:
-    """Each argument of `init_kwargs` set back to its default changes the values of some shape."""
-    for name, parameter in constructor_arguments(subject.cls).items():
-        if name == "seed" or parameter.default is parameter.empty:
-            continue
-        plain = subject.make(**{name: parameter.default})
-        if not any(differ(draw(subject.make(), shape), draw(plain, shape)) for shape in subject.shapes):
-            raise Mismatch(f"{name} given and {name}={parameter.default!r} give the same values for every shape.")
-
-
 @check("__call__ does not take what a layer passes.")
 def initializes_a_layer(subject: ObjectSubject) -> None:
     """A layer's weight gets the values."""
@@ -202,28 +149,14 @@ def jit_compile(subject: ObjectSubject, tolerance: float) -> str:
     return f"error {error:.1g}"
 
 
-@check("The class is not registered, or its config is not JSON.")
-def keras_file(subject: ObjectSubject) -> None:
-    """A `.keras` file brings back the initializer with its config, and the weight with its bits."""
-    path = subject.directory / f"{subject.cls.__name__}.keras"
-    model = holding_model(subject.shapes[0], initializer=subject.make())
-    with quiet_variables():
-        model.save(path)
-    loaded = keras.saving.load_model(path, custom_objects={"Holder": Holder}).layers[0]
-    if differing_keys(loaded.initializer.get_config(), subject.make().get_config()):
-        raise Mismatch(f"the loaded initializer has the config {loaded.initializer.get_config()}.")
-    assert_close(to_numpy(loaded.held.value), to_numpy(model.layers[0].held.value), 0.0, "the loaded weight")
-
-
 CHECKS = (
     *SERIALIZATION,
     shapes_and_dtypes,
     low_precision_is_rounded_float32,
     same_seed_same_values,
     other_seed_other_values,
-    values_survive_the_config,
-    every_argument_matters,
+    *value_checks(draw, ignored=("seed",)),
     initializes_a_layer,
     jit_compile,
-    keras_file,
+    file_check("initializer", lambda model: model.layers[0].held.value),
 )

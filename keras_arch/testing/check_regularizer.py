@@ -1,4 +1,4 @@
-"""One call that asks a weight regularizer everything a good one answers."""
+"""One call that asks a regularizer everything a good one answers."""
 
 import pathlib
 import warnings
@@ -8,12 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_arch.testing.check_initializer import run_object_checks
 from keras_arch.testing.layer.check import LayerReport, Mismatch, NotApplicable, check
 from keras_arch.testing.layer.compare import RESOLUTION, assert_close, to_numpy
-from keras_arch.testing.layer.construction import constructor_arguments, differing_keys
-from keras_arch.testing.layer.files import quiet_variables
-from keras_arch.testing.serialization import SERIALIZATION, Holder, ObjectSubject, holding_model
+from keras_arch.testing.object_checks import file_check, run_object_checks, sparse_weights, value_checks, weight
+from keras_arch.testing.serialization import SERIALIZATION, ObjectSubject, holding_model
 
 STEPS = (1e-2, 1e-3, 1e-1)
 
@@ -23,17 +21,20 @@ def check_regularizer(
     init_kwargs: Mapping[str, Any],
     shapes: Iterable[tuple[int, ...]],
     *,
+    activity: bool = False,
     skip: Mapping[str, str] | None = None,
     tolerances: Mapping[str, float] | None = None,
     directory: str | pathlib.Path | None = None,
 ) -> LayerReport:
-    """Check a weight regularizer class: config, registration, values, gradients, precision, compilation, files.
+    """Check a regularizer class: config, registration, values, gradients, precision, compilation, files.
 
     Args:
         regularizer_cls: the class.
         init_kwargs: constructor arguments. Every argument that has a default must get another value here: only that
             shows whether the config keeps it.
         shapes: of weights to penalize, at least one.
+        activity: whether the class is for `activity_regularizer`: shapes are then of outputs, at least two samples
+            each, and the check `penalizes_outputs` is made too.
         skip: check name -> reason to leave it out.
         tolerances: check name -> largest error in place of the check's own (`gradient`: relative to the gradient's
             norm; `low_precision`: in resolutions of the dtype).
@@ -52,12 +53,8 @@ def check_regularizer(
       passed    class_serialization (keras_arch>GroupLasso)
       ...
     """
-    return run_object_checks(regularizer_cls, init_kwargs, shapes, CHECKS, skip, tolerances, directory)
-
-
-def weight(shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
-    """The weight that every check penalizes: normal, the same at each call."""
-    return (scale * np.random.default_rng(1).standard_normal(shape)).astype("float32")
+    checks = ACTIVITY_CHECKS if activity else CHECKS
+    return run_object_checks(regularizer_cls, init_kwargs, shapes, checks, skip, tolerances, directory)
 
 
 def penalty(regularizer: Any, values: np.ndarray, dtype: str = "float32") -> float:
@@ -101,29 +98,6 @@ def zero_at_zero(subject: ObjectSubject) -> None:
             raise Mismatch(f"zeros of the shape {shape} cost {got:g}.")
 
 
-@check("An argument is ignored.")
-def every_argument_matters(subject: ObjectSubject) -> None:
-    """Each argument of `init_kwargs` set back to its default changes the penalty of some shape."""
-    for name, parameter in constructor_arguments(subject.cls).items():
-        if parameter.default is parameter.empty:
-            continue
-        pairs = [
-            [penalty(one, weight(shape)) for one in (subject.make(), subject.make(**{name: parameter.default}))]
-            for shape in subject.shapes
-        ]
-        if all(np.isclose(first, second, rtol=1e-5) for first, second in pairs):
-            raise Mismatch(f"{name} given and {name}={parameter.default!r} give the same penalty for every shape.")
-
-
-@check("An argument is kept in another form than it was given, and read back as something else.")
-def values_survive_the_config(subject: ObjectSubject) -> None:
-    """The object rebuilt from its config gives the same penalty."""
-    for shape in subject.shapes:
-        first, second = (penalty(one, weight(shape)) for one in (subject.make(), subject.make_unchanged()))
-        if first != second:
-            raise Mismatch(f"the penalty of the shape {shape} changed by get_config and from_config.")
-
-
 @check("Squares and sums run in half precision. Cast to float32 first.", tolerance=1.0)
 def low_precision(subject: ObjectSubject, tolerance: float) -> None:
     """float16 and bfloat16 weights, large ones too, cost what their float32 copies cost; error in resolutions."""
@@ -163,16 +137,7 @@ def gradient(subject: ObjectSubject, tolerance: float) -> str:
 @check("A root or a quotient has an infinite slope at zero: keep it away from zero by keras.ops.where on both sides.")
 def gradient_at_zeros_is_finite(subject: ObjectSubject) -> None:
     """A weight of zeros, and one with half its entries zero along each axis in turn, has a finite gradient."""
-    shape = subject.shapes[0]
-    cases = [np.zeros(shape, "float32")]
-    half = weight(shape)
-    half[..., : (shape[-1] + 1) // 2] = 0
-    cases.append(half)
-    if len(shape) > 1:
-        half = weight(shape)
-        half[..., : (shape[-2] + 1) // 2, :] = 0
-        cases.append(half)
-    for values in cases:
+    for values in sparse_weights(subject.shapes[0]):
         if not np.isfinite(slope(subject.make(), values)).all():
             raise Mismatch(f"the gradient is not finite where {int((values == 0).sum())} of {values.size} are zero.")
 
@@ -198,30 +163,29 @@ def jit_compile(subject: ObjectSubject, tolerance: float) -> str:
     return f"error {assert_close(got, wanted, tolerance, 'the gradient under jit_compile=True'):.1g}"
 
 
-@check("The class is not registered, or its config is not JSON.")
-def keras_file(subject: ObjectSubject) -> None:
-    """A `.keras` file brings back the regularizer with its config, and the layer with its loss."""
-    path = subject.directory / f"{subject.cls.__name__}.keras"
-    model = holding_model(subject.shapes[0], initializer="ones", regularizer=subject.make())
-    with quiet_variables():
-        model.save(path)
-    loaded = keras.saving.load_model(path, custom_objects={"Holder": Holder})
-    regularizer = loaded.layers[0].regularizer
-    if differing_keys(regularizer.get_config(), subject.make().get_config()):
-        raise Mismatch(f"the loaded regularizer has the config {regularizer.get_config()}.")
-    assert_close(to_numpy(loaded.losses), to_numpy(model.losses), 0.0, "the loss of the loaded model")
+@check("__call__ needs the batch size before it is known, or does not sum over the batch as Keras expects.")
+def penalizes_outputs(subject: ObjectSubject) -> None:
+    """As `activity_regularizer`, at any batch size, a layer's loss is the regularizer's value over the batch size."""
+    for shape in subject.shapes:
+        layer = keras.layers.Dense(shape[-1], kernel_initializer="identity", activity_regularizer=subject.make())
+        model = keras.Sequential([keras.Input(shape[1:]), layer])
+        model.compile()
+        for size in (shape[0], shape[0] - 1):
+            outputs = weight(shape)[:size]
+            got, wanted = model.evaluate(outputs, batch_size=size, verbose=0), penalty(subject.make(), outputs) / size
+            assert_close(np.array(got), np.array(wanted), 1e-4, f"the loss of outputs of the shape {outputs.shape}")
 
 
 CHECKS = (
     *SERIALIZATION,
     a_penalty_is_a_scalar,
     zero_at_zero,
-    every_argument_matters,
-    values_survive_the_config,
+    *value_checks(lambda regularizer, shape: penalty(regularizer, weight(shape))),
     low_precision,
     gradient,
     gradient_at_zeros_is_finite,
     penalizes_a_layer,
     jit_compile,
-    keras_file,
+    file_check("regularizer", lambda model: model.losses, initializer="ones"),
 )
+ACTIVITY_CHECKS = (*CHECKS, penalizes_outputs)

@@ -1,4 +1,4 @@
-"""Checks of the config, for objects that are not layers: initializers and regularizers."""
+"""Checks of the config, for objects that are not layers: initializers, regularizers and constraints."""
 
 import inspect
 import json
@@ -46,17 +46,32 @@ class Holder(keras.Layer):
         weight_shape: of the weight.
         initializer: for it.
         regularizer: for it.
+        constraint: for it.
         **kwargs: of `keras.Layer`.
     """
 
-    def __init__(self, weight_shape: Any, initializer: Any = "zeros", regularizer: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        weight_shape: Any,
+        initializer: Any = "zeros",
+        regularizer: Any = None,
+        constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.weight_shape = tuple(weight_shape)
         self.initializer = keras.initializers.get(initializer)
         self.regularizer = keras.regularizers.get(regularizer)
+        self.constraint = keras.constraints.get(constraint)
 
     def build(self, input_shape: Any) -> None:
-        self.held = self.add_weight(self.weight_shape, self.initializer, name="held", regularizer=self.regularizer)
+        self.held = self.add_weight(
+            self.weight_shape,
+            self.initializer,
+            name="held",
+            regularizer=self.regularizer,
+            constraint=self.constraint,
+        )
 
     def call(self, inputs: Any) -> Any:
         return inputs
@@ -67,6 +82,7 @@ class Holder(keras.Layer):
             "weight_shape": self.weight_shape,
             "initializer": keras.initializers.serialize(self.initializer),
             "regularizer": keras.regularizers.serialize(self.regularizer),
+            "constraint": keras.constraints.serialize(self.constraint),
         }
 
 

@@ -8,9 +8,20 @@ from keras_arch.testing import check_regularizer
 
 pytestmark = pytest.mark.backend
 
-# Name -> (arguments, none at its default; shapes of weights).
+KERNELS = [(5, 3), (3, 5), (2, 2, 2, 3)]
+NOT_ZERO = {"zero_at_zero": "zeros are far from orthonormal"}
+
+# Name -> (arguments, none at its default; shapes; further arguments of check_regularizer).
 CASES = {
-    "GroupLasso": ({"strength": 0.3, "groups": "input"}, [(5, 4), (3, 2, 4), (3, 3, 2, 4)]),
+    "Decorrelation": ({"strength": 0.3}, [(5, 4), (3, 2, 4), (2, 3, 2, 3)], {"activity": True}),
+    "DoubleSoftOrthogonal": ({"strength": 0.003}, KERNELS, {"skip": NOT_ZERO}),
+    "GroupLasso": ({"strength": 0.3, "groups": "input"}, [(5, 4), (3, 2, 4), (3, 3, 2, 4)], {}),
+    "Hoyer": ({"strength": 0.3, "groups": "input"}, [(5, 4), (3, 2, 4), (3, 3, 2, 4)], {}),
+    "NuclearNorm": ({"strength": 0.3}, KERNELS, {}),
+    "SRIP": ({"strength": 0.3, "iterations": 3}, KERNELS, {"skip": NOT_ZERO}),
+    "SoftOrthogonal": ({"strength": 0.003}, KERNELS, {"skip": NOT_ZERO}),
+    "SparseGroupLasso": ({"strength": 0.3, "l1_ratio": 0.2, "groups": "input"}, [(5, 4), (3, 2, 4), (3, 3, 2, 4)], {}),
+    "SpectralNormPenalty": ({"strength": 0.3, "iterations": 2}, KERNELS, {}),
 }
 
 
@@ -21,8 +32,8 @@ def public_classes():
 @pytest.mark.parametrize("name", public_classes())
 def test_regularizer_conforms(name):
     assert name in CASES, f"{name} has no case: add its arguments and shapes to CASES in {__file__}"
-    arguments, shapes = CASES[name]
-    check_regularizer(getattr(regularizers, name), arguments, shapes)
+    arguments, shapes, others = CASES[name]
+    check_regularizer(getattr(regularizers, name), arguments, shapes, **others)
 
 
 @pytest.mark.parametrize("name", public_classes())

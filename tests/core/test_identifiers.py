@@ -5,6 +5,7 @@ import types
 import pytest
 
 from keras_arch.core.identifiers import identifiers, resolve, resolve_or, snake_case
+from keras_arch.core.registration import register
 
 
 class ScoreCAM:
@@ -19,9 +20,18 @@ class Hidden:
     pass
 
 
+@register
+def wobble(x):
+    return x
+
+
+def get(identifier):
+    return identifier
+
+
 ROOM = types.ModuleType("room")
-ROOM.__dict__.update(ScoreCAM=ScoreCAM, Magnitude=Magnitude, Hidden=Hidden, number=3)
-ROOM.__all__ = ["Magnitude", "ScoreCAM", "number"]
+ROOM.__dict__.update(ScoreCAM=ScoreCAM, Magnitude=Magnitude, Hidden=Hidden, get=get, number=3, wobble=wobble)
+ROOM.__all__ = ["Magnitude", "ScoreCAM", "get", "number", "wobble"]
 
 
 @pytest.mark.parametrize(
@@ -40,8 +50,17 @@ def test_class_names_become_snake_case(name, expected):
     assert snake_case(name) == expected
 
 
-def test_only_exported_classes_have_ids():
-    assert set(identifiers(ROOM)) == {"magnitude", "Magnitude", "score_cam", "ScoreCAM"}
+def test_only_exported_classes_and_registered_functions_have_ids():
+    assert set(identifiers(ROOM)) == {"magnitude", "Magnitude", "score_cam", "ScoreCAM", "wobble"}
+
+
+@pytest.mark.parametrize("identifier", ["wobble", "keras_arch>wobble", wobble])
+def test_the_id_of_a_function_gives_the_function_itself(identifier):
+    assert resolve_or(identifier, ROOM, keras_get) is wobble
+
+
+def test_resolve_gives_functions_too():
+    assert resolve("activation", "wobble", ROOM) is wobble
 
 
 def test_resolve_makes_an_instance_from_an_id_or_a_class():
@@ -58,7 +77,7 @@ def test_resolve_returns_objects_as_they_are():
 
 def test_an_unknown_id_names_the_nearest():
     with pytest.raises(
-        ValueError, match="one of 'magnitude', 'score_cam'; received criterion='magnitud'. Did you mean"
+        ValueError, match="one of 'magnitude', 'score_cam', 'wobble'; received criterion='magnitud'. Did you mean"
     ):
         resolve("criterion", "magnitud", ROOM)
 

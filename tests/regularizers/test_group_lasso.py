@@ -64,6 +64,15 @@ def test_training_on_the_penalty_alone_shrinks_every_filter_at_the_same_pace():
     np.testing.assert_allclose(norms, [3 - 0.1 * 2**0.5, 2 - 0.1 * 2**0.5, 0.0], rtol=1e-6)
 
 
+def test_heads_of_a_whole_attention_layer_are_penalized():
+    layer = keras.layers.MultiHeadAttention(3, 2, use_bias=False, kernel_regularizer=GroupLasso(0.1, "head"))
+    layer.build((None, 5, 12), (None, 5, 12))
+    kernels = {one.path.split("/")[-2]: ops.convert_to_numpy(one.value) for one in layer.trainable_variables}
+    axes = {"query": (1,), "key": (1,), "value": (1,), "attention_output": (0,)}
+    wanted = sum(group_lasso(kernel, axes[name], 0.1) for name, kernel in kernels.items())
+    assert sum(float(ops.convert_to_numpy(loss)) for loss in layer.losses) == pytest.approx(wanted, rel=1e-5)
+
+
 @pytest.mark.parametrize("strength", [-0.1, float("nan"), float("inf"), "0.1"])
 def test_a_strength_that_is_no_penalty_raises(strength):
     with pytest.raises(ValueError, match="strength must be a number in"):

@@ -41,9 +41,9 @@ def counts_up(self, factor=1.0):
     Squares.__init__(self, factor + 1)
 
 
-def run(cls, only):
+def run(cls, only, *, activity=False):
     skip = {name: "not in question" for name in NAMES if name not in only}
-    return check_regularizer(cls, {"factor": 0.5}, [(3, 4)], skip=skip)
+    return check_regularizer(cls, {"factor": 0.5}, [(3, 4)], activity=activity, skip=skip)
 
 
 def test_a_good_regularizer_passes_every_check():
@@ -102,7 +102,14 @@ def test_a_regularizer_that_does_not_compile_is_caught():
         run(broken(__call__=through_python), {"jit_compile"})
 
 
-def test_a_regularizer_that_a_layer_changes_is_caught():
+@pytest.mark.parametrize(
+    ("caught", "activity", "message"),
+    [
+        ("penalizes_a_layer", False, "a layer with a weight"),
+        ("penalizes_outputs", True, "the loss of outputs of the shape"),
+    ],
+)
+def test_a_regularizer_that_a_layer_changes_is_caught(caught, activity, message):
     class Counting(Squares):
         calls = 0
 
@@ -110,5 +117,10 @@ def test_a_regularizer_that_a_layer_changes_is_caught():
             Counting.calls += 1
             return super().__call__(x) * Counting.calls
 
-    with pytest.raises(AssertionError, match="- penalizes_a_layer: a layer with a weight"):
-        run(Counting, {"penalizes_a_layer"})
+    with pytest.raises(AssertionError, match=f"- {caught}: {message}"):
+        run(Counting, {caught}, activity=activity)
+
+
+def test_outputs_are_asked_about_only_of_activity_regularizers():
+    assert "penalizes_outputs" in [name for name, _ in run(Squares, set(), activity=True).passed]
+    assert not run(Squares, set()).passed
