@@ -1,7 +1,8 @@
 """Keras callbacks: what keras_arch does while `fit` runs."""
 
 from keras_arch.callbacks.explanations import Explanations
+from keras_arch.callbacks.lsuv import LSUV
 from keras_arch.callbacks.pruning import Pruning
 from keras_arch.callbacks.quantization_aware_training import QuantizationAwareTraining
 
-__all__ = ["Explanations", "Pruning", "QuantizationAwareTraining"]
+__all__ = ["LSUV", "Explanations", "Pruning", "QuantizationAwareTraining"]

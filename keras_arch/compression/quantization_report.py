@@ -4,6 +4,8 @@ import dataclasses
 import math
 from typing import Any
 
+from keras_arch.core.table import table
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerQuantization:
@@ -151,9 +153,7 @@ class QuantizationReport:
     def __str__(self) -> str:
         rows = [("layer", "weights", "activations", "range", "SQNR dB", "mean sq. error")]
         rows += [_row(layer) for layer in self.layers]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join(lines + self._file_lines())
+        return "\n".join([table(rows), *self._file_lines()])
 
     def _file_lines(self) -> list[str]:
         if self.file is None:

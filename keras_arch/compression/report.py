@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_arch.compression.scope import Target, Targets, select
 from keras_arch.core import optional
+from keras_arch.core.table import table
 from keras_arch.ops.sparsity import zeros
 
 
@@ -113,16 +114,8 @@ class SparsityReport:
         rows = [("layer", "weight", "shape", "size", "zeros", "sparsity")]
         rows += [(row.path, row.weight, str(row.shape), *_counts(row)) for row in self.layers]
         rows.append(("total", "", "", *_counts(self)))
-        widths = [max(len(row[column]) for row in rows) for column in range(6)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column < 3 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            )
-            for row in rows
-        ]
-        lines.append(f"{self.parameters:,} parameters, {self.bytes_raw:,} bytes, {self.bytes_gzip:,} bytes gzipped")
-        return "\n".join(line.rstrip() for line in lines)
+        total = f"{self.parameters:,} parameters, {self.bytes_raw:,} bytes, {self.bytes_gzip:,} bytes gzipped"
+        return f"{table(rows, right=(3, 4, 5))}\n{total}"
 
 
 def sparsity_report(model: keras.Model, targets: Targets = None) -> SparsityReport:

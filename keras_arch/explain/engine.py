@@ -17,8 +17,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_arch.core import tap
 from keras_arch.core.check import refuse
-from keras_arch.explain import tap, target
+from keras_arch.explain import survey as surveys
+from keras_arch.explain import target
 from keras_arch.explain.target import Selection
 
 # Operations that only move numbers, and those whose result can be taken for a logit.
@@ -188,8 +190,8 @@ def _programs(model: keras.Model) -> _Programs:
     return known
 
 
-def survey(model: keras.Model, inputs: Any) -> tap.Survey:
-    """What `tap.survey` finds for these shapes, remembered.
+def survey(model: keras.Model, inputs: Any) -> surveys.Survey:
+    """What `explain.survey.survey` finds for these shapes, remembered.
 
     Args:
         model: any Keras model; it is built here if it was not.
@@ -201,7 +203,7 @@ def survey(model: keras.Model, inputs: Any) -> tap.Survey:
         table = _programs(model).table
         key = ("survey", _signature(inputs))
         if key not in table:
-            table[key] = tap.survey(model, inputs)
+            table[key] = surveys.survey(model, inputs)
         return table[key]
 
 

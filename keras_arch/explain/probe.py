@@ -10,7 +10,7 @@ import numpy as np
 from keras_arch.core import check
 from keras_arch.explain import engine
 from keras_arch.explain.engine import Scene
-from keras_arch.explain.tap import Survey
+from keras_arch.explain.survey import Survey
 from keras_arch.explain.target import Selection
 
 OUTPUTS = ("model", "logits", "probabilities")

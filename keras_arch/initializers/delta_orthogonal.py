@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_arch.core import check
+from keras_arch.core.initializer import rounded
 from keras_arch.core.registration import register
+from keras_arch.ops.convolution_kernel import at_centre, kernel_shape
 
 
 @register
@@ -51,23 +52,11 @@ class DeltaOrthogonal(keras.initializers.Orthogonal):
         Returns:
             Tensor of that shape and dtype.
         """
-        *spatial, channels, filters = shape = self._checked(shape)
-        dtype = keras.backend.standardize_dtype(dtype)
-        matrix = super().__call__((channels, filters), dtype="float64" if dtype == "float64" else "float32")
-        # Padding with zeros on both sides of the centre takes any rank and, unlike an indexed update, any backend.
-        sides = [((size - 1) // 2, size // 2) for size in spatial]
-        kernel = ops.reshape(matrix, (1,) * len(spatial) + (channels, filters))  # (1, .., 1, C, F)
-        return ops.cast(ops.pad(kernel, [*sides, (0, 0), (0, 0)]), dtype)  # (K1, .., Kd, C, F)
+        *spatial, channels, filters = self._checked(shape)
+        return at_centre(rounded(super().__call__, (channels, filters), dtype), spatial)
 
     def _checked(self, shape: Sequence[int]) -> tuple[int, ...]:
-        shape = tuple(shape)
-        if not 3 <= len(shape) <= 5:
-            raise check.refuse(
-                "shape",
-                "must be that of a convolution kernel of rank 3 to 5",
-                shape,
-                'Use "orthogonal" for matrices.',
-            )
+        shape = kernel_shape(shape, 'Use "orthogonal" for matrices.')
         if shape[-2] > shape[-1]:
             raise check.refuse(
                 "shape",

@@ -1,60 +1,14 @@
-"""Reading and replacing what a layer returns, for the time of one forward pass."""
+"""Which layers run in a forward pass, in which order, and what comes out."""
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from keras_arch.core import walk
-
-LOCK = threading.RLock()
-
-
-@contextlib.contextmanager
-def tap(layer: keras.Layer, change: Callable[[Any], Any]) -> Iterator[None]:
-    """Pass what `layer` returns through `change` inside the `with` block, and restore the layer always.
-
-    Only calls made by the thread that opened the tap are changed; taps of several threads take turns.
-
-    Args:
-        layer: any layer, at any depth of a model.
-        change: function from the layer's output to what takes its place.
-
-    >>> layer = keras.layers.Identity()
-    >>> with tap(layer, lambda output: output + 1):
-    ...     print(float(layer(np.ones(()))))
-    2.0
-    >>> print(float(layer(np.ones(()))))
-    1.0
-    """
-    owner = threading.get_ident()
-    replaced = {}
-
-    def wrap(original: Callable) -> Callable:
-        def call(*args, **kwargs) -> Any:
-            result = original(*args, **kwargs)
-            return change(result) if threading.get_ident() == owner else result
-
-        return call
-
-    with LOCK:
-        # A layer with an integer dtype policy is called through `quantized_call`.
-        for name in ("call", "quantized_call"):
-            if hasattr(layer, name):
-                replaced[name] = layer.__dict__.get(name)
-                # Past Keras's own __setattr__, which would track or refuse the attribute.
-                object.__setattr__(layer, name, wrap(getattr(layer, name)))
-        try:
-            yield
-        finally:
-            for name, own in replaced.items():
-                if own is None:
-                    object.__delattr__(layer, name)
-                else:
-                    object.__setattr__(layer, name, own)
+from keras_arch.core.tap import tap
 
 
 @dataclass(frozen=True)

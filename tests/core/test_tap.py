@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_arch.explain.tap import survey, tap
+from keras_arch.core.tap import intercept, replaced, tap
 
 pytestmark = pytest.mark.backend
 
@@ -72,36 +72,28 @@ def test_another_thread_sees_the_plain_layer():
     assert found == [1.0]
 
 
-class Reversed(keras.Model):
-    """Runs its layers in the opposite order of their creation."""
+def test_an_interception_sees_the_arguments_and_may_call_the_layer_again():
+    layer = L.Dropout(0.5)
+    seen = []
 
-    def __init__(self):
-        super().__init__()
-        self.late = L.Dense(2, name="late")
-        self.early = L.Dense(3, name="early")
+    def around(original, inputs, training=False):
+        seen.append(training)
+        return original(inputs, training=False) + original(inputs, training=False)
 
-    def call(self, inputs):
-        return self.late(self.early(inputs))
-
-
-def test_a_survey_lists_layers_in_the_order_they_ran_and_knows_the_output():
-    found = survey(Reversed(), keras.ops.ones((2, 4)))
-    assert [(visit.path, visit.shape, visit.is_output) for visit in found.visits] == [
-        ("early", (2, 3), False),
-        ("late", (2, 2), True),
-    ]
+    with intercept(layer, around):
+        got = layer(np.ones(3, "float32"), training=True)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(got), 2)
+    assert seen == [True]
+    assert "call" not in vars(layer)
 
 
-def test_a_tensor_handed_on_belongs_to_the_layer_that_made_it():
-    inner = keras.Sequential([keras.Input((4,)), L.Dense(3, name="maker")], name="inner")
-    model = keras.Sequential([keras.Input((4,)), inner, L.Dropout(0.5), L.Dense(2, name="head")])
-    assert [visit.path for visit in survey(model, keras.ops.ones((1, 4))).visits] == ["inner/maker", "head"]
-
-
-def test_a_survey_describes_the_outputs_in_their_structure():
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, {"a": L.Dense(3)(inputs), "b": [L.Dense(1)(inputs)]})
-    outputs = survey(model, keras.ops.ones((2, 4))).outputs
-    assert outputs["a"].shape == (2, 3)
-    assert outputs["b"][0].shape == (2, 1)
-    assert outputs["a"].dtype == "float32"
+def test_replaced_attributes_come_back_also_when_they_are_layers():
+    layer = L.Dense(2, activation=L.ReLU())
+    own, names = layer.activation, set(vars(layer))
+    with replaced(layer, activation=abs, brought=1):
+        assert layer.activation is abs
+        assert layer.brought == 1
+    with pytest.raises(KeyError), replaced(layer, activation=abs):
+        raise KeyError
+    assert layer.activation is own
+    assert set(vars(layer)) == names
