@@ -2,6 +2,7 @@
 
 from keras_arch.compression import pruning, quantization
 from keras_arch.compression.pruning.pruner import Pruner, prune
+from keras_arch.compression.pruning.shrink import shrink, shrink_report
 from keras_arch.compression.quantization.calibrate import calibrate
 from keras_arch.compression.quantization.export import export_litert
 from keras_arch.compression.quantization.quantize import quantize
@@ -10,6 +11,7 @@ from keras_arch.compression.quantization.scheme import PerChannel, PerTensor, Sc
 from keras_arch.compression.quantization_report import QuantizationReport
 from keras_arch.compression.report import LayerSparsity, SparsityReport, sparsity_report
 from keras_arch.compression.schedule import ConstantSchedule, PolynomialSchedule
+from keras_arch.compression.shrink_report import ShrinkReport, ShrunkLayer
 
 __all__ = [
     "ConstantSchedule",
@@ -20,6 +22,8 @@ __all__ = [
     "Pruner",
     "QuantizationReport",
     "Scheme",
+    "ShrinkReport",
+    "ShrunkLayer",
     "SparsityReport",
     "calibrate",
     "export_litert",
@@ -28,5 +32,7 @@ __all__ = [
     "quantization",
     "quantize",
     "run_litert",
+    "shrink",
+    "shrink_report",
     "sparsity_report",
 ]

@@ -34,8 +34,9 @@ class ZerO(keras.initializers.Initializer):
     Source: Zhao et al. 2022, arXiv:2110.12661, algorithms 1 and 2. For an even size the centre is the tap that
     `padding="same"` puts on the pixel, (size − 1) // 2. String ids: "ZerO", "zer_o".
 
-    >>> ops.convert_to_numpy(ZerO()((2, 4))).round(3).tolist()
-    [[0.707, 0.707, 0.707, 0.707], [0.707, -0.707, 0.707, -0.707]]
+    >>> print(ops.convert_to_numpy(ZerO()((2, 4))).round(3))
+    [[ 0.707  0.707  0.707  0.707]
+     [ 0.707 -0.707  0.707 -0.707]]
     >>> ops.convert_to_numpy(ZerO()((3, 2))).tolist()
     [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
     """

@@ -65,12 +65,19 @@ def test_soft_threshold_then_group_shrinkage_minimises_their_sum():
     assert got[2, 0] == 0
 
 
-def test_singular_values_are_shrunk_as_the_nuclear_norm_wants():
+def test_singular_values_are_shrunk_as_the_nuclear_norm_wants(rng):
+    """By strong convexity z is the minimum if and only if every other point is worse by ½ ‖other − z‖²."""
     x = np.array([[1.5, 0.2], [-0.5, 0.6]])
     for threshold in (0.3, 0.8):
-        got = apply(shrink_singular_values, x, threshold)
-        np.testing.assert_allclose(got, minimum(x, threshold, lambda z: np.linalg.norm(z, "nuc")), atol=2e-5)
-    assert np.linalg.matrix_rank(got) == 1
+        got = apply(shrink_singular_values, x, threshold).astype("float64")
+
+        def objective(z, threshold=threshold):
+            return 0.5 * ((z - x) ** 2).sum() + threshold * np.linalg.norm(z, "nuc")
+
+        for scale in np.repeat([1e-2, 0.1, 1.0], 200):
+            other = got + rng.normal(size=(2, 2)) * scale
+            assert objective(other) >= objective(got) + 0.5 * ((other - got) ** 2).sum() - 1e-6
+    assert np.linalg.matrix_rank(got, tol=1e-5) == 1
 
 
 def test_singular_values_of_a_convolution_are_those_of_its_matrix(rng):

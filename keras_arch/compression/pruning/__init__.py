@@ -2,5 +2,6 @@
 
 from keras_arch.compression.pruning import criteria, patterns
 from keras_arch.compression.pruning.pruner import Pruner, prune
+from keras_arch.compression.pruning.shrink import shrink, shrink_report
 
-__all__ = ["Pruner", "criteria", "patterns", "prune"]
+__all__ = ["Pruner", "criteria", "patterns", "prune", "shrink", "shrink_report"]

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_arch.compression.quantization.graph import inputs_of
+from keras_arch.compression.graph import inputs_of
 from keras_arch.compression.quantization.phase import CALIBRATE, FROZEN, phase_of, set_phase
 from keras_arch.core import check
 

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_arch.compression.quantization.graph import Graph
+from keras_arch.compression.clone import copy_of
+from keras_arch.compression.graph import Graph
 from keras_arch.compression.quantization.layer import Placement, kernels_of
 
 PROBE_SIZE = 3
@@ -94,22 +95,12 @@ def separates_activation(layer: keras.Layer, shape: tuple[int | None, ...]) -> b
     True
     """
     x = np.random.default_rng(0).uniform(-1, 1, _small(shape)).astype("float32")
-    whole, bare = copy_of(layer), without_activation(layer)
+    whole, bare = copy_of(layer), copy_of(layer, activation="linear")
     y = _values(whole, x)
     if y is None or _values(bare, x) is None:
         return False
     bare.set_weights(whole.get_weights())
     return np.allclose(y, _values(lambda x: layer.activation(bare(x)), x), rtol=1e-4, atol=1e-4)
-
-
-def copy_of(layer: keras.Layer) -> keras.Layer:
-    """A fresh layer of the same settings, without weights."""
-    return type(layer).from_config(layer.get_config())
-
-
-def without_activation(layer: keras.Layer) -> keras.Layer:
-    """A fresh layer of the same settings with a linear activation."""
-    return type(layer).from_config({**layer.get_config(), "activation": "linear"})
 
 
 def _small(shape: tuple[int | None, ...]) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_arch.compression.quantization import graph
+from keras_arch.compression import graph
 from keras_arch.compression.quantization.layer import QuantizedLayer
 from keras_arch.compression.quantization.measure import output_range
 from keras_arch.compression.quantization_report import FloatOperation, LiteRTFile, OutputGap

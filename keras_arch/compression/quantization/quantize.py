@@ -1,12 +1,13 @@
 """A trainable copy of a model whose layers compute with quantized values."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 
-from keras_arch.compression.quantization.coverage import Coverage, copy_of, without_activation
-from keras_arch.compression.quantization.graph import Graph, graph_of
+from keras_arch.compression.clone import clone, copy_of, fill
+from keras_arch.compression.graph import Graph, graph_of
+from keras_arch.compression.quantization.coverage import Coverage
 from keras_arch.compression.quantization.layer import QuantizedLayer
 from keras_arch.compression.quantization.scheme import Scheme, as_scheme
 from keras_arch.core import check
@@ -61,7 +62,7 @@ def quantize(
             inner[operation.name] = copy_of(operation)
             return inner[operation.name]
         splits = placement.before_activation
-        inner[operation.name] = without_activation(operation) if splits else copy_of(operation)
+        inner[operation.name] = copy_of(operation, activation="linear") if splits else copy_of(operation)
         return QuantizedLayer(
             inner[operation.name],
             weights,
@@ -71,19 +72,10 @@ def quantize(
             name=operation.name,
         )
 
-    quantized = _clone(model, copy)
-    _copy_weights(graph, inner)
+    quantized = clone(model, copy)
+    for name, copied in inner.items():
+        fill(copied, graph.operations[name], graph.operations[name].get_weights())
     return quantized
-
-
-def _clone(model: keras.Model, copy: Callable[[Any], Any]) -> keras.Model:
-    """Rebuild a model from copies of its layers, not compiled: a loss that cannot be serialised does no harm."""
-    if isinstance(model, keras.Sequential):
-        inputs = keras.Input(batch_shape=model.input_shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
-        return keras.Sequential([inputs, *(copy(layer) for layer in model.layers)], name=model.name)
-    # `clone_model` copies how a model is compiled; this view of the same graph is not.
-    view = keras.Model(model.input, model.output, name=model.name)
-    return keras.models.clone_model(view, clone_function=copy)
 
 
 def _refuse_nested(graph: Graph) -> None:
@@ -109,16 +101,3 @@ def _names(model: keras.Model, exclude: Iterable[str | keras.Layer]) -> set[str]
             raise check.refuse("exclude", "must hold layers or their names", entry, 'Pass for example ["dense"].')
         names.add(find(model, entry.name if isinstance(entry, keras.Layer) else entry, "exclude").name)
     return names
-
-
-def _copy_weights(graph: Graph, inner: dict[str, keras.Layer]) -> None:
-    for name, copied in inner.items():
-        original = graph.operations[name]
-        if len(original.weights) != len(copied.weights):
-            kind = f"{type(original).__module__}.{type(original).__qualname__}"
-            raise ValueError(
-                f"model must have layers that their get_config describes; layer {name!r} ({kind}) has "
-                f"{len(original.weights)} weights, its copy {len(copied.weights)}. "
-                "Complete its get_config, or merge its LoRA weights first."
-            )
-        copied.set_weights(original.get_weights())

@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+from keras_arch.compression.graph import graph_of
 from keras_arch.compression.quantization.coverage import (
     Coverage,
     fixed_range,
@@ -10,7 +11,6 @@ from keras_arch.compression.quantization.coverage import (
     recognise,
     separates_activation,
 )
-from keras_arch.compression.quantization.graph import graph_of
 
 L = keras.layers
 

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from keras_arch.compression.quantization.graph import graph_of
+from keras_arch.compression.graph import graph_of
 
 
 def test_a_functional_graph_knows_calls_consumers_and_outputs():
@@ -27,6 +27,16 @@ def test_bare_operations_are_part_of_the_graph():
     graph = graph_of(keras.Model(inputs, keras.layers.ReLU(name="end")(inputs + 1.0)))
     (operation,) = [name for name in graph.calls if name not in ("x", "end")]
     assert graph.calls["end"][0][0].operation == operation
+
+
+def test_a_graph_knows_what_calls_were_given_beside_tensors():
+    inputs = keras.Input((4,), name="x")
+    drop = keras.layers.Dropout(0.5, name="drop")
+    outputs = keras.layers.Add(name="sum")([drop(inputs, training=True), drop(inputs), inputs + 1.5])
+    graph = graph_of(keras.Model(inputs, outputs))
+    assert graph.options["drop"] == ((True,), ())
+    assert graph.options["sum"] == ((),)
+    assert (1.5,) in [calls[0] for name, calls in graph.options.items() if name not in ("x", "drop", "sum")]
 
 
 def test_a_sequential_graph_is_a_chain():

@@ -24,11 +24,14 @@ class Graph:
         operations: name to layer or operation, inputs included.
         calls: name to one tuple of input tensors for each call; shared layers have several calls.
         outputs: (operation, call, position) of what the model returns, flat.
+        options: name to what each call was given beside tensors, None and False left out, such as (True,) for
+            `training=True`.
     """
 
     operations: dict[str, Any]
     calls: dict[str, tuple[tuple[Tensor, ...], ...]]
     outputs: tuple[tuple[str, int, int], ...]
+    options: dict[str, tuple[tuple[Any, ...], ...]]
 
     def is_output(self, name: str, call: int) -> bool:
         """Whether the model returns a tensor of this call."""
@@ -67,10 +70,11 @@ def graph_of(model: keras.Model) -> Graph:
             "Rebuild it as keras.Model(inputs, outputs)."
         )
     operations = {operation.name: operation for operation in model.operations}
-    calls = {}
+    calls, options = {}, {}
     for entry in config["layers"]:
         calls[entry["name"]] = tuple(tuple(_tensors(node)) for node in entry["inbound_nodes"])
-    return Graph(operations, calls, tuple(_references(config["output_layers"])))
+        options[entry["name"]] = tuple(tuple(_options(node)) for node in entry["inbound_nodes"])
+    return Graph(operations, calls, tuple(_references(config["output_layers"])), options)
 
 
 def inputs_of(model: keras.Model) -> Any:
@@ -94,7 +98,7 @@ def _sequential_graph(model: keras.Sequential) -> Graph:
         operations[layer.name] = layer
         calls[layer.name] = ((last,),)
         last = Tensor(layer.name, 0, 0, tuple(layer.compute_output_shape(last.shape)))
-    return Graph(operations, calls, ((last.operation, 0, 0),))
+    return Graph(operations, calls, ((last.operation, 0, 0),), dict.fromkeys(calls, ((),)))
 
 
 def _tensors(serialised: Any) -> list[Tensor]:
@@ -107,6 +111,17 @@ def _tensors(serialised: Any) -> list[Tensor]:
     if isinstance(serialised, list | tuple):
         return [tensor for part in serialised for tensor in _tensors(part)]
     return []
+
+
+def _options(serialised: Any) -> list[Any]:
+    """Every value in a serialised call that is neither a tensor nor None nor False."""
+    if isinstance(serialised, dict):
+        if serialised.get("class_name") == "__keras_tensor__":
+            return []
+        serialised = list(serialised.values())
+    if isinstance(serialised, list | tuple):
+        return [value for part in serialised for value in _options(part)]
+    return [] if serialised is None or serialised is False else [serialised]
 
 
 def _references(serialised: Any) -> list[tuple[str, int, int]]:

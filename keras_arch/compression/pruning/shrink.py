@@ -1,0 +1,100 @@
+"""Removing dead channels for real: a smaller model instead of zeros."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+
+from keras_arch.compression.graph import graph_of
+from keras_arch.compression.pruning.shrinking.mixing import Mixing
+from keras_arch.compression.pruning.shrinking.rebuild import cut, smaller
+from keras_arch.compression.pruning.shrinking.removal import Removal
+from keras_arch.compression.pruning.shrinking.trace import Trace
+from keras_arch.compression.shrink_report import ShrinkReport, ShrunkLayer
+from keras_arch.core.check import refuse
+from keras_arch.core.walk import find
+
+ChannelChoice = Mapping[str, Sequence[int]]
+
+
+def shrink(model: keras.Model, channels: ChannelChoice | None = None) -> keras.Model:
+    """Copy a model without its dead channels: fewer filters and units, the same outputs.
+
+    A channel goes if
+
+    - no layer reads it: the weights that every next layer has for it are zero, or belong to channels that go; or
+    - it is constant and the next layers can do without: a filter whose kernel is zero sends out act(bias), or what
+      batch normalization makes of that. A zero is dropped. Any other number is moved into the biases of the layers
+      that read it, which is exact for dense layers, 1x1 and unpadded convolutions; a layer without a bias gets one.
+      Beside padded borders the number is missing, so there the channel stays.
+
+    Channels are followed through dense layers, convolutions (also transposed, depthwise and separable), batch
+    normalization, elementwise activations, dropout, pooling, padding, cropping, upsampling, Flatten, Concatenate, Add,
+    Multiply and their kin; those that meet in a sum or product go together or not at all. Inputs, outputs, what a
+    layer outside this list takes or gives (LayerNormalization, Reshape, attention, recurrent layers, grouped
+    convolutions, models inside the model, subclasses, ..) and the last channel of each tensor stay. `shrink_report`
+    lists them.
+
+    Args:
+        model: a built Sequential or functional model. It is not changed.
+        channels: filters or units to remove although they are read, by layer: `{"conv": [0, 3]}`. What is added to
+            them, or multiplied with them, goes too. Outputs change unless the channels are dead. A filter that read
+            nothing else is a constant from then on; a second `shrink` removes it.
+    Returns:
+        A new model of the same stock layers with the same names, inputs and outputs; not compiled, without optimizer
+        state. Compile it to train on. It computes what `model` computes at inference up to rounding; in training, batch
+        statistics and dropout act on what is left.
+    Raises:
+        ValueError: for a model without a graph, or channels that do not exist, may not go or would be the last.
+    Source: Fang et al. 2023, arXiv:2301.12900, for groups of channels that depend on one another; here constants are
+    followed as well, so no group is cut that computes anything.
+
+    >>> conv = keras.layers.Conv2D(4, 3, activation="relu", name="conv")
+    >>> layers = [keras.Input((8, 8, 1)), conv, keras.layers.Flatten(), keras.layers.Dense(2, name="head")]
+    >>> model = keras.Sequential(layers)
+    >>> kernel, bias = conv.get_weights()
+    >>> kernel[..., :3], bias[:3] = 0.0, 0.5
+    >>> conv.set_weights([kernel, bias])
+    >>> small = ka.compression.shrink(model)
+    >>> small.get_layer("conv").filters, model.count_params(), small.count_params()
+    (1, 330, 84)
+    >>> x = np.random.default_rng(0).standard_normal((5, 8, 8, 1)).astype("float32")
+    >>> np.allclose(small.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
+    True
+    """
+    return smaller(model, _removal(model, channels))
+
+
+def shrink_report(model: keras.Model, channels: ChannelChoice | None = None) -> ShrinkReport:
+    """Say what `shrink` removes from a model and what it has to keep, without building anything.
+
+    Args:
+        model: a built Sequential or functional model.
+        channels: see `shrink`.
+    Raises:
+        ValueError: as `shrink` does.
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="body"), keras.layers.Dense(1)])
+    >>> model.get_layer("body").set_weights([np.eye(4, 3), np.zeros(3)])
+    >>> report = ka.compression.shrink_report(model, channels={"body": [2]})
+    >>> report.parameters, report.parameters_left
+    (19, 13)
+    """
+    removal = _removal(model, channels)
+    trace = removal.trace
+    rows, left = [], 0
+    for layer in model.layers:
+        left += sum(weight.size for weight in cut(layer, removal)[1])
+        if isinstance(trace.rules.get(layer.name), Mixing):
+            outputs = trace.outputs[layer.name][0]
+            kept = removal.kept(outputs)
+            rows.append(ShrunkLayer(layer.name, len(kept), int(kept.sum()), int((kept & outputs.constant).sum())))
+    parameters = sum(weight.size for weight in model.get_weights())
+    return ShrinkReport(tuple(rows), tuple(trace.untraced.items()), parameters, left)
+
+
+def _removal(model: keras.Model, channels: ChannelChoice | None) -> Removal:
+    graph = graph_of(model)
+    if channels is not None and not isinstance(channels, Mapping):
+        raise refuse("channels", "must map names of layers to indices", channels, "Pass for example {'conv': [0]}.")
+    forced = {find(model, name, "channels").name: indices for name, indices in (channels or {}).items()}
+    return Removal(Trace(graph), forced)

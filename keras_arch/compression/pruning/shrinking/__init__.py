@@ -1,0 +1,1 @@
+"""How channels are followed through a graph, chosen for removal, and cut out."""
