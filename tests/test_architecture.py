@@ -215,10 +215,10 @@ def public_names() -> list[tuple[str, str]]:
     return [(room, name) for room in public_rooms() for name in importlib.import_module(room).__all__]
 
 
-def test_export_lines_are_sorted_and_complete():
+def test_export_lines_are_complete():  # ruff sorts them
     for room in public_rooms():
         module = importlib.import_module(room)
-        assert list(module.__all__) == sorted(module.__all__), room
+        assert len(set(module.__all__)) == len(module.__all__), room
         assert all(hasattr(module, name) for name in module.__all__), room
 
 

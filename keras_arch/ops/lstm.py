@@ -1,57 +1,10 @@
 """The arithmetic of one long short-term memory step, apart from any layer."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
-Tensor = Any
-
-
-class Norm(NamedTuple):
-    """Gain and shift of one layer normalization.
-
-    Args:
-        gamma: gain, shape (N,).
-        beta: shift, shape (N,).
-
-    >>> Norm(gamma=np.ones(4), beta=np.zeros(4)).gamma.shape
-    (4,)
-    """
-
-    gamma: Tensor
-    beta: Tensor
-
-
-def precise(x: Tensor) -> str:
-    """The dtype to compute statistics of a tensor in: float32, or its own if that is wider.
-
-    >>> precise(np.zeros(1, "float16")), precise(np.zeros(1, "float64"))
-    ('float32', 'float64')
-    """
-    return keras.backend.result_type(x.dtype, "float32")
-
-
-def standardize(x: Tensor, epsilon: float) -> Tensor:
-    """Shift and scale each row to mean 0 and variance 1.
-
-    y = (x − mean(x)) / sqrt(var(x) + epsilon), over the last axis, in float32 at least: the squares of float16 values
-    above 255 overflow.
-
-    Args:
-        x: floats of any precision, shape (..., N).
-        epsilon: added to the variance, so that a constant row becomes zeros.
-    Returns:
-        float32 tensor (float64 for float64), shape (..., N).
-    Source: Ba, Kiros and Hinton 2016, arXiv:1607.06450, without gain and shift.
-
-    >>> np.round(standardize(np.array([[1.0, 3.0]]), epsilon=0.0), 3).tolist()
-    [[-1.0, 1.0]]
-    """
-    x = ops.cast(x, precise(x))
-    centred = x - ops.mean(x, axis=-1, keepdims=True)
-    return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + epsilon)
+from keras_arch.ops.layer_norm import Norm, Tensor, precise, scaled
 
 
 def layer_norm_lstm_step(
@@ -96,13 +49,83 @@ def layer_norm_lstm_step(
     ((3, 2), (3, 2))
     """
     dtype = precise(from_inputs)
-    of_inputs, of_state, of_carry = (Norm(*(ops.cast(v, dtype) for v in norm)) for norm in norms)
+    of_inputs, of_state, of_carry = norms
     # One vector for three shifts: the row operations below run once a time step.
-    shift = of_inputs.beta + of_state.beta
+    shift = ops.cast(of_inputs.beta, dtype) + ops.cast(of_state.beta, dtype)
     if bias is not None:
         shift = shift + ops.cast(bias, dtype)
-    gates = standardize(from_inputs, epsilon) * of_inputs.gamma + standardize(from_state, epsilon) * of_state.gamma
-    enter, keep, candidate, leave = ops.split(gates + shift, 4, axis=-1)  # (B, N) each
+    gates = scaled(from_inputs, of_inputs.gamma, epsilon) + scaled(from_state, of_state.gamma, epsilon) + shift
+    enter, keep, candidate, leave = ops.split(gates, 4, axis=-1)  # (B, N) each
     carry = recurrent_activation(keep) * ops.cast(carry, dtype) + recurrent_activation(enter) * activation(candidate)
-    carry = standardize(carry, epsilon) * of_carry.gamma + of_carry.beta
+    carry = scaled(carry, of_carry.gamma, epsilon) + ops.cast(of_carry.beta, dtype)
+    return recurrent_activation(leave) * activation(carry), carry
+
+
+def peephole_lstm_step(
+    gates: Tensor,
+    carry: Tensor,
+    peepholes: tuple[Tensor, Tensor, Tensor],
+    activation: Callable[[Tensor], Tensor],
+    recurrent_activation: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """One step of a long short-term memory whose gates see its cell state.
+
+    i = σ(z_i + p_i c),  f = σ(z_f + p_f c)
+    c' = f c + i φ(z_g)
+    o = σ(z_o + p_o c'),  h' = o φ(c')
+    B: batch size, N: units. Everything here is float32 (float64 for float64).
+
+    Args:
+        gates: z = x W + h U + b, shape (B, 4 N), in the order input, forget, candidate, output.
+        carry: c, shape (B, N).
+        peepholes: p of the input, the forget and the output gate, shape (N,) each.
+        activation: φ.
+        recurrent_activation: σ.
+    Returns:
+        h' and c', float32 or float64, shape (B, N) each.
+    Source: Gers, Schraudolph and Schmidhuber 2002, "Learning precise timing with LSTM recurrent networks".
+
+    >>> h, c = peephole_lstm_step(np.zeros((1, 8)), np.ones((1, 2)), (1.0, 1.0, 1.0), np.tanh, np.sign)
+    >>> np.asarray(c).tolist()
+    [[1.0, 1.0]]
+    """
+    dtype = precise(gates)
+    carry = ops.cast(carry, dtype)
+    to_enter, to_keep, to_leave = (ops.cast(p, dtype) for p in peepholes)
+    enter, keep, candidate, leave = ops.split(ops.cast(gates, dtype), 4, axis=-1)  # (B, N) each
+    enter = recurrent_activation(enter + to_enter * carry)
+    keep = recurrent_activation(keep + to_keep * carry)
+    carry = keep * carry + enter * activation(candidate)
+    return recurrent_activation(leave + to_leave * carry) * activation(carry), carry
+
+
+def coupled_gate_lstm_step(
+    gates: Tensor,
+    carry: Tensor,
+    activation: Callable[[Tensor], Tensor],
+    recurrent_activation: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """One step of a long short-term memory that forgets as much as it takes in.
+
+    [f, g, o] = [σ(z_f), φ(z_g), σ(z_o)]
+    c' = f c + (1 − f) g,  h' = o φ(c')
+    B: batch size, N: units. Everything here is float32 (float64 for float64).
+
+    Args:
+        gates: z = x W + h U + b, shape (B, 3 N), in the order forget, candidate, output.
+        carry: c, shape (B, N).
+        activation: φ.
+        recurrent_activation: σ.
+    Returns:
+        h' and c', float32 or float64, shape (B, N) each.
+    Source: Greff et al. 2017, arXiv:1503.04069, the variant CIFG, here without peepholes.
+
+    >>> h, c = coupled_gate_lstm_step(np.ones((1, 6)), np.full((1, 2), 5.0), np.tanh, np.sign)
+    >>> np.asarray(c).tolist()
+    [[5.0, 5.0]]
+    """
+    dtype = precise(gates)
+    keep, candidate, leave = ops.split(ops.cast(gates, dtype), 3, axis=-1)  # (B, N) each
+    candidate = activation(candidate)
+    carry = candidate + recurrent_activation(keep) * (ops.cast(carry, dtype) - candidate)
     return recurrent_activation(leave) * activation(carry), carry

@@ -31,6 +31,40 @@ LAYERS = {
             "expect": {"output_shape": (2, 3, 4), "trainable_weights": 9},
         },
     ],
+    "AttentionRNN": [
+        {
+            "init_kwargs": lambda: {
+                "cell": keras_arch.layers.AttentionCell(
+                    keras.layers.LSTMCell(3, dropout=0.2, seed=3),
+                    units=5,
+                    score="normed_bahdanau",
+                    key_units=2,
+                    kernel_initializer="he_normal",
+                ),
+                "return_sequences": True,
+                "return_state": True,
+            },
+            "input_shape": {"sequences": (2, 5, 4), "memory": (2, 6, 7)},
+            "expect": {"trainable_weights": 9, "non_trainable_weights": 0},
+        },
+        {
+            "init_kwargs": lambda: {
+                "cell": keras_arch.layers.AttentionCell(
+                    keras.layers.StackedRNNCells([keras.layers.GRUCell(3), keras.layers.LSTMCell(4)]),
+                    units=2,
+                    score="scaled_luong",
+                    attention_activation=None,
+                    input_feeding=False,
+                ),
+                "return_sequences": True,
+                "return_attention_scores": True,
+                "go_backwards": True,
+                "unroll": True,
+            },
+            "input_shape": {"sequences": (2, 4, 3), "memory": (2, 5, 3)},
+            "dynamic_axes": (0,),
+        },
+    ],
     "AxialRotaryEmbedding2D": [
         {
             "init_kwargs": {
@@ -44,12 +78,11 @@ LAYERS = {
             "dynamic_axes": (0,),
         },
     ],
-    "BottleneckBlock": [
+    "BottleneckBlock": [  # not grouped: TensorFlow compiles a grouped convolution by XLA at each eager call on a CPU
         {
             "init_kwargs": {
                 "filters": 8,
                 "width": 4,
-                "groups": 2,
                 "strides": 2,
                 "stride_place": "first",
                 "norm_placement": "pre",
@@ -123,6 +156,33 @@ LAYERS = {
             "expect": {"trainable_weights": 13, "non_trainable_weights": 6},
         },
     ],
+    "LRU": [
+        {
+            "init_kwargs": {
+                "units": 5,
+                "state_dim": 3,
+                "min_radius": 0.3,
+                "max_radius": 0.8,
+                "max_phase": 1.0,
+                "kernel_initializer": "glorot_uniform",
+                "kernel_regularizer": "l2",
+                "seed": 3,
+                "return_sequences": True,
+                "go_backwards": True,
+            },
+            "input_shape": (2, 9, 4),
+            "expect": {"output_shape": (2, 9, 5), "trainable_weights": 6},
+            "skip": {
+                "mask_equals_slicing": "go_backwards: what stands for padding comes first",
+                "litert": "LiteRT has no complex numbers",
+            },
+        },
+        {
+            "init_kwargs": {"units": 4, "seed": 3, "use_feedthrough": False},
+            "input_shape": (2, 7, 4),
+            "skip": {"litert": "LiteRT has no complex numbers"},
+        },
+    ],
     "LayerScale": [
         {
             "init_kwargs": {"initial_value": 0.3, "gamma_regularizer": "l1", "gamma_constraint": "non_neg"},
@@ -153,6 +213,47 @@ LAYERS = {
             "init_kwargs": {"num_heads": 2, "key_dim": 3, "use_bias": False},
             "input_shape": {"query": (2, 140, 4), "value": (2, 140, 4)},
             "call_kwargs": {"use_causal_mask": True},
+        },
+    ],
+    "MinGRU": [
+        {
+            "init_kwargs": {
+                "units": 3,
+                "activation": "tanh",
+                "kernel_initializer": "he_normal",
+                "bias_initializer": "ones",
+                "gate_bias_initializer": "random_normal",
+                "kernel_regularizer": "l2",
+                "bias_regularizer": "l2",
+                "kernel_constraint": "max_norm",
+                "bias_constraint": "max_norm",
+                "return_sequences": True,
+                "go_backwards": True,
+            },
+            "input_shape": (2, 9, 4),
+            "expect": {"output_shape": (2, 9, 3), "trainable_weights": 4},
+            "skip": {"mask_equals_slicing": "go_backwards: what stands for padding comes first"},
+        },
+        {"init_kwargs": {"units": 3, "use_bias": False}, "input_shape": (2, 7, 4)},
+    ],
+    "MinLSTM": [
+        {
+            "init_kwargs": {
+                "units": 3,
+                "activation": "tanh",
+                "kernel_initializer": "he_normal",
+                "bias_initializer": "ones",
+                "gate_bias_initializer": "random_normal",
+                "kernel_regularizer": "l2",
+                "bias_regularizer": "l2",
+                "kernel_constraint": "max_norm",
+                "bias_constraint": "max_norm",
+                "return_sequences": True,
+                "go_backwards": True,
+            },
+            "input_shape": (2, 9, 4),
+            "expect": {"output_shape": (2, 9, 3), "trainable_weights": 6},
+            "skip": {"mask_equals_slicing": "go_backwards: what stands for padding comes first"},
         },
     ],
     "MultiHeadAttention": [
@@ -265,6 +366,19 @@ LAYERS = {
     "SinusoidalPositionEncoding2D": [
         {"init_kwargs": {"max_wavelength": 500.0}, "input_shape": (2, 200, 30, 4)},
     ],
+    "Snake": [
+        {
+            "init_kwargs": {
+                "initial_frequency": 7.0,
+                "log_scale": False,
+                "alpha_regularizer": "l2",
+                "alpha_constraint": "non_neg",
+            },
+            "input_shape": (2, 5, 4),
+            "expect": {"output_shape": (2, 5, 4), "trainable_weights": 1, "losses": 1},
+        },
+        {"init_kwargs": {"initial_frequency": 0.5}, "input_shape": (2, 3)},
+    ],
     "SqueezeExcite": [
         {
             "init_kwargs": {
@@ -340,7 +454,95 @@ LAYERS = {
 }
 
 CELLS = {
+    "CoupledGateLSTMCell": [
+        {"init_kwargs": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.1, "seed": 3}, "input_shape": (2, 5, 4)},
+    ],
+    "EchoStateCell": [
+        {
+            "init_kwargs": {
+                "units": 6,
+                "connectivity": 0.4,
+                "spectral_radius": 0.8,
+                "leak_rate": 0.7,
+                "bias_initializer": "random_normal",
+                "seed": 3,
+            },
+            "input_shape": (2, 5, 4),
+            "expect": {"trainable_weights": 0, "non_trainable_weights": 3},
+        },
+    ],
+    "IndRNNCell": [
+        {
+            "init_kwargs": {
+                "units": 4,
+                "activation": "tanh",
+                "recurrent_max_abs": 0.9,
+                "recurrent_regularizer": "l2",
+                "dropout": 0.2,
+                "recurrent_dropout": 0.1,
+                "seed": 3,
+            },
+            "input_shape": (2, 5, 4),
+            "expect": {"losses": 1},
+        },
+    ],
+    "LayerNormGRUCell": [
+        {"init_kwargs": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.1, "seed": 3}, "input_shape": (2, 5, 4)},
+        {"init_kwargs": {"units": 3, "reset_after": False, "use_bias": False}, "input_shape": (2, 5, 4)},
+    ],
     "LayerNormLSTMCell": [
         {"init_kwargs": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.1, "seed": 3}, "input_shape": (2, 5, 4)},
     ],
+    "LayerNormSimpleRNNCell": [
+        {"init_kwargs": {"units": 3, "dropout": 0.2, "recurrent_dropout": 0.1, "seed": 3}, "input_shape": (2, 5, 4)},
+    ],
+    "NASCell": [
+        {
+            "init_kwargs": {
+                "units": 3,
+                "projection": 2,
+                "use_bias": True,
+                "dropout": 0.2,
+                "recurrent_dropout": 0.1,
+                "seed": 3,
+            },
+            "input_shape": (2, 5, 4),
+        },
+    ],
+    "PeepholeLSTMCell": [
+        {
+            "init_kwargs": {
+                "units": 3,
+                "peephole_initializer": "random_normal",
+                "dropout": 0.2,
+                "recurrent_dropout": 0.1,
+                "seed": 3,
+            },
+            "input_shape": (2, 5, 4),
+        },
+    ],
+    "ResidualCell": [
+        {
+            "init_kwargs": lambda: {"cell": keras.layers.LSTMCell(4, dropout=0.2, recurrent_dropout=0.1, seed=3)},
+            "input_shape": (2, 5, 4),
+        },
+    ],
+    "ZoneoutCell": [
+        {
+            "init_kwargs": lambda: {
+                "cell": keras.layers.LSTMCell(4, dropout=0.2, recurrent_dropout=0.1, seed=3),
+                "output_rate": 0.2,
+                "cell_rate": 0.4,
+                "seed": 5,
+            },
+            "input_shape": (2, 5, 4),
+        },
+        {
+            "init_kwargs": lambda: {"cell": keras.layers.GRUCell(4), "output_rate": 0.3, "seed": 5},
+            "input_shape": (2, 5, 4),
+        },
+    ],
 }
+
+# Cells that only run inside a layer which has a case above: cell -> that layer.
+PARTS = {"AttentionCell": "AttentionRNN"}

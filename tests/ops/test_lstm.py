@@ -1,41 +1,16 @@
-"""Row statistics and one step of the layer-normalized LSTM, away from any layer."""
+"""Single steps of the LSTM and its kin, away from any layer."""
 
 import math
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
-from oracles.lstm import layer_norm_lstm
+from oracles.lstm import coupled_gate_lstm, layer_norm_lstm, peephole_lstm
 
-from keras_arch.ops.lstm import Norm, layer_norm_lstm_step, standardize
+from keras_arch.ops.layer_norm import Norm
+from keras_arch.ops.lstm import coupled_gate_lstm_step, layer_norm_lstm_step, peephole_lstm_step
 
 pytestmark = pytest.mark.backend
-
-
-def test_rows_have_mean_zero_and_variance_one(rng):
-    got = ops.convert_to_numpy(standardize(ops.convert_to_tensor(rng.normal(3.0, 5.0, (4, 64)).astype("float32")), 0.0))
-    np.testing.assert_allclose(got.mean(axis=-1), 0.0, atol=1e-6)
-    np.testing.assert_allclose(got.var(axis=-1), 1.0, rtol=1e-5)
-
-
-def test_a_constant_row_becomes_zeros():
-    got = ops.convert_to_numpy(standardize(ops.full((2, 8), 7.0), 1e-3))
-    np.testing.assert_array_equal(got, 0.0)
-
-
-def test_a_large_mean_does_not_swallow_a_small_variance():
-    row = 1000.0 + np.array([[-0.5, 0.5, -0.5, 0.5]], "float32")
-    np.testing.assert_allclose(ops.convert_to_numpy(standardize(ops.convert_to_tensor(row), 0.0)), 2 * (row - 1000.0))
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_rows_are_normalized_in_float32(dtype):
-    row = ops.cast(ops.convert_to_tensor([[-30000.0, 10000.0, 20000.0, 40000.0]]), dtype)
-    exact = np.asarray(ops.convert_to_numpy(ops.cast(row, "float32")), "float64")
-    got = standardize(row, 1e-3)
-    assert keras.backend.standardize_dtype(got.dtype) == "float32"
-    np.testing.assert_allclose(ops.convert_to_numpy(got), (exact - exact.mean()) / exact.std(), rtol=1e-5)
 
 
 def test_a_step_equals_the_loop(rng):
@@ -68,3 +43,23 @@ def test_without_bias_is_with_a_bias_of_zeros():
     for got, expected in zip(one, other, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(got), ops.convert_to_numpy(expected))
     assert not math.isclose(float(one[0][0, 0]), 0.0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_step_with_peepholes_equals_the_loop_in_any_precision(rng, dtype):
+    gates, h, c = (rng.normal(size=shape).astype(dtype) for shape in [(2, 1, 12), (2, 3), (2, 3)])
+    peepholes = rng.normal(size=(3, 3)).astype("float32")
+    expected = peephole_lstm(gates, [np.eye(12), np.zeros((3, 12)), np.zeros(12), *peepholes], h, c)[1:]
+    tensors = [ops.convert_to_tensor(v) for v in (gates[:, 0], c, *peepholes)]
+    got_states = peephole_lstm_step(*tensors[:2], tuple(tensors[2:]), ops.tanh, ops.sigmoid)
+    for got, wanted in zip(got_states, expected, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_a_step_with_coupled_gates_equals_the_loop_in_any_precision(rng, dtype):
+    gates, h, c = (rng.normal(size=shape).astype(dtype) for shape in [(2, 1, 9), (2, 3), (2, 3)])
+    expected = coupled_gate_lstm(gates, [np.eye(9), np.zeros((3, 9)), np.zeros(9)], h, c)[1:]
+    arguments = (ops.convert_to_tensor(v) for v in (gates[:, 0], c))
+    for got, wanted in zip(coupled_gate_lstm_step(*arguments, ops.tanh, ops.sigmoid), expected, strict=True):
+        np.testing.assert_allclose(ops.convert_to_numpy(got), wanted, rtol=1e-4, atol=1e-6)

@@ -1,44 +1,70 @@
-"""Long short-term memory by loops over time, samples and units, with and without layer normalization."""
+"""Long short-term memory by loops over time, samples and units: layer-normalized, with peepholes, with coupled gates.
+
+Each gives all outputs (B, T, N) and the last h and c, in float64. A step whose mask is false repeats the output and
+keeps the state. drop: factors of h (N,) before U.
+"""
 
 import math
 
 import numpy as np
-
-
-def sigmoid(v):
-    return 1.0 / (1.0 + math.exp(-v))
-
-
-def normalized(row, gamma, beta, epsilon):
-    mean = sum(row) / len(row)
-    variance = sum((v - mean) ** 2 for v in row) / len(row)
-    return [(v - mean) / math.sqrt(variance + epsilon) * g + b for v, g, b in zip(row, gamma, beta, strict=True)]
+from oracles.over_time import normalized, over_time, sigmoid
 
 
 def layer_norm_lstm(x, weights, epsilon, h=None, c=None, mask=None, drop=None):
-    """All outputs (B, T, N) and the last h and c, in float64.
-
-    weights: W (D, 4N), U (N, 4N), b (4N,), then gain and shift of the inputs' (4N,), the state's (4N,) and the carry's
-    (N,) norm. A step whose mask is false repeats the output and keeps the state. drop: factors of h (N,) before U.
+    """weights: W (D, 4N), U (N, 4N), b (4N,), then gain and shift of the inputs' (4N,), the state's (4N,) and the
+    carry's (N,) norm.
     """
     kernel, recurrent, bias, g1, b1, g2, b2, g3, b3 = (np.asarray(w, "float64") for w in weights)
-    batch, length, _ = x.shape
     units = recurrent.shape[0]
-    h = np.zeros((batch, units)) if h is None else np.array(h, "float64")
-    c = np.zeros((batch, units)) if c is None else np.array(c, "float64")
     drop = np.ones(units) if drop is None else np.asarray(drop)
-    outputs = np.zeros((batch, length, units))
-    for n in range(batch):
-        for t in range(length):
-            if mask is None or mask[n, t]:
-                from_inputs = normalized(list(x[n, t].astype("float64") @ kernel), g1, b1, epsilon)
-                from_state = normalized(list((h[n] * drop) @ recurrent), g2, b2, epsilon)
-                z = [p + q + s for p, q, s in zip(from_inputs, from_state, bias, strict=True)]
-                carry = []
-                for u in range(units):
-                    enter, keep, candidate = sigmoid(z[u]), sigmoid(z[units + u]), math.tanh(z[2 * units + u])
-                    carry.append(keep * c[n, u] + enter * candidate)
-                c[n] = normalized(carry, g3, b3, epsilon)
-                h[n] = [sigmoid(z[3 * units + u]) * math.tanh(c[n, u]) for u in range(units)]
-            outputs[n, t] = h[n]
-    return outputs, h, c
+
+    def step(x, h, c):
+        from_inputs = normalized(list(x @ kernel), g1, b1, epsilon)
+        from_state = normalized(list((h * drop) @ recurrent), g2, b2, epsilon)
+        z = [p + q + s for p, q, s in zip(from_inputs, from_state, bias, strict=True)]
+        carry = []
+        for u in range(units):
+            enter, keep, candidate = sigmoid(z[u]), sigmoid(z[units + u]), math.tanh(z[2 * units + u])
+            carry.append(keep * c[u] + enter * candidate)
+        c = normalized(carry, g3, b3, epsilon)
+        return [sigmoid(z[3 * units + u]) * math.tanh(c[u]) for u in range(units)], c
+
+    return over_time(step, x, (h, c), units, mask)
+
+
+def peephole_lstm(x, weights, h=None, c=None, mask=None, drop=None):
+    """weights: W (D, 4N), U (N, 4N), b (4N,), peepholes (N,) of the input, the forget and the output gate."""
+    kernel, recurrent, bias, *peepholes = (np.asarray(w, "float64") for w in weights)
+    units = recurrent.shape[0]
+    drop = np.ones(units) if drop is None else np.asarray(drop)
+
+    def step(x, h, c):
+        z = x @ kernel + (h * drop) @ recurrent + bias
+        new_h, new_c = [], []
+        for u in range(units):
+            enter = sigmoid(z[u] + peepholes[0][u] * c[u])
+            keep = sigmoid(z[units + u] + peepholes[1][u] * c[u])
+            new_c.append(keep * c[u] + enter * math.tanh(z[2 * units + u]))
+            leave = sigmoid(z[3 * units + u] + peepholes[2][u] * new_c[u])
+            new_h.append(leave * math.tanh(new_c[u]))
+        return new_h, new_c
+
+    return over_time(step, x, (h, c), units, mask)
+
+
+def coupled_gate_lstm(x, weights, h=None, c=None, mask=None, drop=None):
+    """weights: W (D, 3N), U (N, 3N), b (3N,), the gates in the order forget, candidate, output."""
+    kernel, recurrent, bias = (np.asarray(w, "float64") for w in weights)
+    units = recurrent.shape[0]
+    drop = np.ones(units) if drop is None else np.asarray(drop)
+
+    def step(x, h, c):
+        z = x @ kernel + (h * drop) @ recurrent + bias
+        new_h, new_c = [], []
+        for u in range(units):
+            keep = sigmoid(z[u])
+            new_c.append(keep * c[u] + (1 - keep) * math.tanh(z[units + u]))
+            new_h.append(sigmoid(z[2 * units + u]) * math.tanh(new_c[u]))
+        return new_h, new_c
+
+    return over_time(step, x, (h, c), units, mask)

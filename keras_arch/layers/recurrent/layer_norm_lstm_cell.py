@@ -2,16 +2,18 @@
 
 from typing import Any
 
-import keras
-from keras import initializers, ops
+from keras import ops
 
-from keras_arch.core import check
 from keras_arch.core.registration import register
-from keras_arch.ops.lstm import Norm, Tensor, layer_norm_lstm_step
+from keras_arch.layers.recurrent.dropout_masks import drop_for_the_sequence
+from keras_arch.layers.recurrent.norm_weights import NormWeights
+from keras_arch.layers.recurrent.tied_dropout import TiedDropoutLSTMCell
+from keras_arch.ops.layer_norm import Tensor
+from keras_arch.ops.lstm import layer_norm_lstm_step
 
 
 @register
-class LayerNormLSTMCell(keras.layers.LSTMCell):
+class LayerNormLSTMCell(NormWeights, TiedDropoutLSTMCell):
     """LSTM cell that normalizes what enters its gates and its cell state.
 
     [i, f, g, o] = norm_1(x W) + norm_2(h U) + b
@@ -89,7 +91,7 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            check.integer("units", units),
+            units,
             activation=activation,
             recurrent_activation=recurrent_activation,
             use_bias=use_bias,
@@ -103,19 +105,12 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):
             kernel_constraint=kernel_constraint,
             recurrent_constraint=recurrent_constraint,
             bias_constraint=bias_constraint,
-            dropout=check.real("dropout", dropout, minimum=0, maximum=1, open_maximum=True),
+            dropout=dropout,
+            recurrent_dropout=recurrent_dropout,
             seed=seed,
             **kwargs,
         )
-        # Set after the parent's constructor, which turns to a mask per gate when it sees a rate here.
-        self.recurrent_dropout = check.real(
-            "recurrent_dropout", recurrent_dropout, minimum=0, maximum=1, open_maximum=True
-        )
-        self.norm_gamma_initializer = initializers.get(norm_gamma_initializer)
-        self.norm_beta_initializer = initializers.get(norm_beta_initializer)
-        self.norm_epsilon = check.real(
-            "norm_epsilon", norm_epsilon, minimum=0, maximum=float("inf"), open_minimum=True, open_maximum=True
-        )
+        self._take_norm_arguments(norm_gamma_initializer, norm_beta_initializer, norm_epsilon)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the products' weights and the gain and shift of each norm."""
@@ -123,12 +118,6 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):
         self.kernel_norm = self._add_norm("kernel_norm", 4 * self.units)
         self.recurrent_norm = self._add_norm("recurrent_norm", 4 * self.units)
         self.state_norm = self._add_norm("state_norm", self.units)
-
-    def _add_norm(self, name: str, size: int) -> Norm:
-        # No autocast: a gain near 1 has only 8 bits in bfloat16.
-        gamma = self.add_weight((size,), self.norm_gamma_initializer, name=f"{name}_gamma", autocast=False)
-        beta = self.add_weight((size,), self.norm_beta_initializer, name=f"{name}_beta", autocast=False)
-        return Norm(gamma, beta)
 
     def call(self, inputs: Tensor, states: list[Tensor], training: bool = False) -> tuple[Tensor, list[Tensor]]:
         """One step.
@@ -142,7 +131,7 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):
         """
         h, c = states
         if training:
-            inputs, h = _drop_as_for_the_whole_sequence(self, inputs, h)
+            inputs, h = drop_for_the_sequence(self, inputs, h)
         h, c = layer_norm_lstm_step(
             ops.matmul(inputs, self.kernel),  # (B, 4 N)
             ops.matmul(h, self.recurrent_kernel),  # (B, 4 N)
@@ -155,25 +144,3 @@ class LayerNormLSTMCell(keras.layers.LSTMCell):
         )
         h, c = ops.cast(h, self.compute_dtype), ops.cast(c, self.compute_dtype)
         return h, [h, c]
-
-    def get_config(self) -> dict[str, Any]:
-        """All arguments, as the constructor takes them."""
-        return {
-            **super().get_config(),
-            "norm_gamma_initializer": initializers.serialize(self.norm_gamma_initializer),
-            "norm_beta_initializer": initializers.serialize(self.norm_beta_initializer),
-            "norm_epsilon": self.norm_epsilon,
-        }
-
-
-def _drop_as_for_the_whole_sequence(cell: keras.layers.LSTMCell, inputs: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """Multiply by the masks that `keras.layers.RNN` draws before its loop and clears after it.
-
-    `get_dropout_mask` and `get_recurrent_dropout_mask` are undocumented methods of Keras's cells (3.15); drawing a
-    mask inside the loop instead would change it every step.
-    """
-    if cell.dropout:
-        inputs = inputs * cell.get_dropout_mask(inputs)
-    if cell.recurrent_dropout:
-        h = h * cell.get_recurrent_dropout_mask(h)
-    return inputs, h

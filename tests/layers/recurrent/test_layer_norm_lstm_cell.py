@@ -13,7 +13,6 @@ from keras import ops
 from oracles.lstm import layer_norm_lstm
 
 from keras_arch.layers import LayerNormLSTMCell
-from keras_arch.layers.recurrent.layer_norm_lstm_cell import _drop_as_for_the_whole_sequence
 
 pytestmark = pytest.mark.backend
 
@@ -170,21 +169,6 @@ def test_a_seed_fixes_the_masks(x, weights):
 
     np.testing.assert_array_equal(run(3), run(3))
     assert np.abs(run(3) - run(4)).max() > 1e-3
-
-
-def test_keras_draws_and_clears_the_masks_of_this_cell():
-    cell = LayerNormLSTMCell(2, dropout=0.5, recurrent_dropout=0.5, seed=0)
-    ones = ops.ones((4, 2))
-    first = [numpy(v) for v in _drop_as_for_the_whole_sequence(cell, ones, ones)]
-    again = [numpy(v) for v in _drop_as_for_the_whole_sequence(cell, ones, ones)]
-    for mask, same in zip(first, again, strict=True):
-        assert set(np.unique(mask)) <= {0.0, 2.0}
-        np.testing.assert_array_equal(mask, same)
-    keras.layers.RNN(cell, unroll=ON_JAX)(
-        np.ones((4, 3, 2), "float32"), training=True
-    )  # starts from stale masks, then clears
-    fresh = [numpy(v) for v in _drop_as_for_the_whole_sequence(cell, ones, ones)]
-    assert any((mask != other).any() for mask, other in zip(first, fresh, strict=True))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 4e-3), ("bfloat16", 3e-2)])

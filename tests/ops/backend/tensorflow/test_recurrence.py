@@ -64,8 +64,8 @@ MODES = {
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES)
 def test_both_gradients_are_those_of_the_loop(rng, monkeypatch, case, mode):
-    if "xla" in mode and case != "constant":
-        pytest.skip("XLA compiles slowly: the constant factor stands for the others so far")
+    if "xla" in mode and case in ("linear", "complex"):
+        pytest.skip("XLA compiles slowly: the constant and the gated case stand for these")
     monkeypatch.setattr(chunked_scan, "STEPS", 3)  # 7 steps are two chunks and one that is filled up
     monkeypatch.setattr(chunked_scan, "UNKNOWN_STEPS", 3)
     function, plain, dtype, shape = CASES[case]

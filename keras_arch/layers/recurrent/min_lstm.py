@@ -1,0 +1,99 @@
+"""The minimal long short-term memory."""
+
+from typing import Any
+
+from keras import ops
+
+from keras_arch.core.registration import register
+from keras_arch.layers.recurrent.gated_parallel_recurrence import GatedParallelRecurrence
+from keras_arch.ops.recurrence import gated_recurrence, input_share_logits
+
+Tensor = Any
+
+
+@register
+class MinLSTM(GatedParallelRecurrence):
+    """Long short-term memory whose gates and candidate see the inputs alone, so that all steps run in parallel.
+
+    f[t] = σ(x[t] W_f + b_f),  i[t] = σ(x[t] W_i + b_i),  c[t] = φ(x[t] W_c + b_c)
+    h[t] = (f[t] h[t-1] + i[t] c[t]) / (f[t] + i[t]);  the output is h.
+
+    x: inputs (B, T, D), h: state (B, N), φ: `activation`.   B: batch, T: steps, may be unknown, D: features, N: units.
+
+    The gates are normalized to a sum of 1, so h stays between the candidates, and need not be kept apart from the
+    output. i / (f + i) is computed as σ(log i − log f), which neither overflows nor divides by zero. Three products of
+    the whole sequence (sublayers `gates` (input, forget) and `candidate`, `keras.layers.Dense` each) and a linear scan
+    in float32 at least take the place of `keras.layers.LSTM`'s product per step. Masked steps keep the state and repeat
+    the output before them; `initial_state` (one state), `stateful`, `go_backwards` and `keras.layers.Bidirectional`
+    work as for `keras.layers.GRU`. For one step at a time, call it on (B, 1, D) with the state of the call before.
+
+    Args:
+        units: N, >= 1.
+        activation: φ, a Keras activation; None is the identity, as in the paper.
+        use_bias: whether to add biases.
+        kernel_initializer: for all kernels.
+        bias_initializer: for b_c.
+        gate_bias_initializer: for b_i and b_f.
+        kernel_regularizer: for all kernels.
+        bias_regularizer: for all biases.
+        kernel_constraint: for all kernels.
+        bias_constraint: for all biases.
+        return_sequences: whether to return the outputs of all steps and not only the last.
+        return_state: whether to return the last state too.
+        go_backwards: whether to run from the last step to the first.
+        stateful: whether a call starts from the state that the call before ended with.
+        **kwargs: of `keras.layers.Layer`, such as `name` and `dtype`.
+    Raises:
+        ValueError: for units < 1; at the call, for a state or an input of another shape.
+    Source: Feng et al. 2024, arXiv:2410.01201, section 3.2.1. The paper trains in log space with a positive candidate;
+    here the recurrence runs as it is written, with any candidate.
+
+    >>> tuple(MinLSTM(4, return_sequences=True)(np.ones((2, 5, 3))).shape)
+    (2, 5, 4)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        gate_bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            units,
+            ("input_gate", "forget_gate"),
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            gate_bias_initializer=gate_bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            return_sequences=return_sequences,
+            return_state=return_state,
+            go_backwards=go_backwards,
+            stateful=stateful,
+            **kwargs,
+        )
+
+    def recur(self, inputs: Tensor, states: list[Tensor], mask: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """All h (B, T, N), and the last."""
+        enter, keep = (gate(inputs) for gate in self.gates)
+        logits = input_share_logits(enter, keep)
+        if mask is not None:
+            logits = ops.where(mask[..., None], logits, float("-inf"))
+        h = gated_recurrence(logits, self.candidate(inputs), states[0])
+        return h, [h[:, -1]]
