@@ -80,7 +80,7 @@ def found(chromium, node, tmp_path_factory):
     write_logs(log_dir)
     with served(log_dir) as with_data, served(empty) as without:
         command = ["node", str(Path(__file__).with_name("page.mjs")), chromium, with_data, without, str(folder)]
-        done = subprocess.run(command, env=node, capture_output=True, text=True, timeout=150)
+        done = subprocess.run(command, env=node, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert "failed" not in answer, answer

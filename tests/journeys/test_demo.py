@@ -44,7 +44,7 @@ def start(*words: str, **options) -> subprocess.Popen:
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "run"
     process = start("--out", str(out), "--epochs", "2", "--seed", "7")
-    printed, errors = process.communicate(timeout=300)
+    printed, errors = process.communicate(timeout=1500)
     assert process.returncode == 0, errors
     return out, printed, json.loads((out / "report.json").read_text())
 
@@ -103,7 +103,7 @@ def test_a_second_run_replaces_its_own_files_and_no_others(finished):
 def test_interrupting_keeps_what_is_finished_and_says_so(tmp_path):
     out = tmp_path / "run"
     process = start("--out", str(out), "--epochs", "400")
-    for _ in range(6000):
+    for _ in range(30000):
         if list(out.glob("logs/cnn/**/*tfevents*")) or process.poll() is not None:
             break
         try:
@@ -111,7 +111,7 @@ def test_interrupting_keeps_what_is_finished_and_says_so(tmp_path):
         except subprocess.TimeoutExpired:
             continue
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=900)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert re.search(r"keras-arch: interrupted in the stage 'cnn'; finished and kept in .*run: report.json", errors)

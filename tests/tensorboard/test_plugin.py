@@ -143,11 +143,11 @@ print({{"tensorflow", "keras", "matplotlib"}} & set(sys.modules))
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    with urllib.request.urlopen(url, timeout=300) as answer:
         return answer.read()
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=900):
     """First true answer of a condition on another process, asked again and again until a deadline."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
@@ -178,7 +178,7 @@ def tensorboard(tmp_path):
     for process in started:
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
