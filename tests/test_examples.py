@@ -8,8 +8,12 @@ import pytest
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "examples"
 SMALL = {
     "check_your_layer": {},
+    "convolutional_on_digits": {"epochs": 4, "filters": 8},
+    "elman_network": {"epochs": 2, "files": 8, "units": 48},
     "encoder_decoder": {"epochs": 1, "count": 500 + 64 * 30, "longest": 16, "features": 48, "blocks": 1},
     "explain_digits": {"epochs": 1},
+    "forecast_co2": {"epochs": 10, "units": 16},
+    "forecast_sunspots": {"epochs": 15, "units": 16},
     "language_model": {"files": 9, "length": 64, "features": 48, "blocks": 1, "steps": 40},
     "prune_and_quantize_digits": {"epochs": 2},
     "recurrent_on_digits": {"epochs": 2},
@@ -19,8 +23,16 @@ SMALL = {
 }
 SHOWN = {
     "check_your_layer": lambda said, printed: "Average fails" in said and "padding" in said,
+    "convolutional_on_digits": lambda accuracy, printed: accuracy > 0.7,
+    "elman_network": lambda bits, printed: (
+        bits["later letters"] < bits["first letters"] - 0.2 and bits["all letters"] < bits["by counts"] - 0.05
+    ),
     "encoder_decoder": lambda shares, printed: shares[0] > 0.2 and shares[2] > 0.999,  # the commonest letter: 0.1
     "explain_digits": lambda error, printed: 0 <= error < 0.05 and "explanations.png" in printed,
+    "forecast_co2": lambda errors, printed: errors["encoder and decoder"] < 0.8 * errors["last month"],
+    "forecast_sunspots": lambda errors, printed: (
+        max(errors[name] for name in ("many-to-one", "sequence", "parallel")) < 1.5 * errors["last cycle"]
+    ),
     "language_model": lambda said, printed: said[0] < said[1] - 0.5 and said[2] and "per second" in printed,
     "prune_and_quantize_digits": lambda accuracy, printed: accuracy > 0.8 and "80.0 %" in printed,
     "recurrent_on_digits": lambda accuracy, printed: accuracy > 0.5,
@@ -44,6 +56,7 @@ def test_every_example_has_a_case():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_example_shows_what_it_says(name, capsys):
-    pytest.importorskip("sklearn", reason="needs the extra keras-arch[demo]")
+    pytest.importorskip("sklearn", reason="needs the extra keras-arch[examples]")
+    pytest.importorskip("statsmodels", reason="needs the extra keras-arch[examples]")
     result = load(name).main(**SMALL[name])
     assert SHOWN[name](result, capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Every public cell in an unrolled RNN, exported to LiteRT and run by its interpreter, against Keras.
+"""The gated cells in an unrolled RNN, exported to LiteRT and run by its interpreter, against Keras.
 
 Not unrolled, Keras's loop over time exports with tensor lists, which need LiteRT's TensorFlow delegate, for any cell.
 """
@@ -14,6 +14,13 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("LiteRT is written by TensorFlow", allow_module_level=True)
 
 LENGTH, FEATURES = 5, 4
+NAMES = (
+    "CoupledGateLSTMCell",
+    "LayerNormGRUCell",
+    "LayerNormLSTMCell",
+    "LayerNormSimpleRNNCell",
+    "PeepholeLSTMCell",
+)
 interpreters = pytest.importorskip("ai_edge_litert.interpreter", reason="needs the extra keras-arch[test]")
 
 
@@ -21,11 +28,8 @@ interpreters = pytest.importorskip("ai_edge_litert.interpreter", reason="needs t
 @pytest.mark.filterwarnings(r"ignore::Warning:(tensorflow|keras)\.")
 def test_exported_cells_compute_what_keras_computes(tmp_path, rng):
     inputs = keras.Input((LENGTH, FEATURES), batch_size=1)
-    outputs = {}
-    for name in CELLS:
-        cell = getattr(layers, name)(**CELLS[name][0]["init_kwargs"])
-        outputs[name] = keras.layers.RNN(cell, return_sequences=True, unroll=True)(inputs)
-    model = keras.Model(inputs, list(outputs.values()))
+    cells = [getattr(layers, name)(**CELLS[name][0]["init_kwargs"]) for name in NAMES]
+    model = keras.Model(inputs, [keras.layers.RNN(cell, return_sequences=True, unroll=True)(inputs) for cell in cells])
     x = rng.normal(size=(1, LENGTH, FEATURES)).astype("float32")
     path = str(tmp_path / "cells.tflite")
     model.export(path, format="litert", verbose=False)
