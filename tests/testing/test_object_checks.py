@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_arch.testing.layer.check import Mismatch
+from keras_arch.testing.layer.check import LayerCheckError, Mismatch
 from keras_arch.testing.object_checks import file_check, run_object_checks, sparse_weights, value_checks, weight
 from keras_arch.testing.serialization import ObjectSubject
 
@@ -49,9 +49,16 @@ MATTERS, SURVIVE = value_checks(cost)
 FILE = file_check("regularizer", lambda model: model.losses, initializer="ones")
 
 
+def passed(cls, *checks, directory):
+    report = run_object_checks(cls, {"factor": 0.5, "power": 3}, [(2, 3), (4,)], checks, None, None, directory)
+    assert report.left_out == ()
+    return [name for name, _ in report.passed]
+
+
 def test_a_good_class_passes(tmp_path):
-    for one in (MATTERS, SURVIVE, FILE):
-        one.run(subject(Power, tmp_path))
+    names = ["every_argument_matters", "values_survive_the_config", "keras_file"]
+    assert passed(Power, MATTERS, SURVIVE, FILE, directory=tmp_path) == names
+    assert (tmp_path / "Power.keras").exists()
 
 
 @pytest.mark.parametrize(
@@ -75,7 +82,10 @@ def test_an_object_that_does_something_else_after_loading_is_caught(tmp_path):
 
 
 def test_ignored_arguments_are_not_asked_about(tmp_path):
-    value_checks(cost, ignored=("power",))[0].run(subject(Deaf, tmp_path))
+    with pytest.raises(LayerCheckError, match="power given and power=2"):
+        passed(Deaf, MATTERS, directory=tmp_path)
+    ignoring, _ = value_checks(cost, ignored=("power",))
+    assert passed(Deaf, ignoring, directory=tmp_path) == ["every_argument_matters"]
 
 
 def test_weights_are_the_same_each_time_and_sparse_ones_have_zeros_along_both_axes():
