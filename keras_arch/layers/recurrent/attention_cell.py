@@ -6,6 +6,7 @@ import keras
 from keras import activations, initializers, ops
 
 from keras_arch.core import check
+from keras_arch.core.initializer import cloned
 from keras_arch.core.masking import mask_of, without_mask
 from keras_arch.core.registration import register
 from keras_arch.layers.recurrent import dropout_masks
@@ -87,7 +88,7 @@ class AttentionCell(CellWrapper):
             units,
             activation=activation,
             use_bias=False,
-            kernel_initializer=self.kernel_initializer.clone(),
+            kernel_initializer=cloned(self.kernel_initializer),
             dtype=self.dtype_policy,
             name=name,
         )
@@ -120,7 +121,7 @@ class AttentionCell(CellWrapper):
         if self.query_layer is not None:
             self.query_layer.build((batch, width))
             # Keras draws a vector's values as those of a matrix with one column.
-            self.direction = self.add_weight((self.key_units, 1), self.kernel_initializer.clone(), name="direction")
+            self.direction = self.add_weight((self.key_units, 1), cloned(self.kernel_initializer), name="direction")
         self.gain = self.shift = None
         if self.score in ("scaled_luong", "normed_bahdanau"):
             first = 1.0 if self.score == "scaled_luong" else self.key_units**-0.5

@@ -6,6 +6,7 @@ import keras
 from keras import initializers
 
 from keras_arch.core import check
+from keras_arch.core.initializer import cloned
 from keras_arch.ops.layer_norm import Norm
 
 
@@ -19,8 +20,8 @@ class NormWeights(keras.Layer):
 
     def _add_norm(self, name: str, size: int) -> Norm:
         # No autocast: a gain near 1 has only 8 bits in bfloat16.
-        gamma = self.add_weight((size,), self.norm_gamma_initializer, name=f"{name}_gamma", autocast=False)
-        beta = self.add_weight((size,), self.norm_beta_initializer, name=f"{name}_beta", autocast=False)
+        gamma = self.add_weight((size,), cloned(self.norm_gamma_initializer), name=f"{name}_gamma", autocast=False)
+        beta = self.add_weight((size,), cloned(self.norm_beta_initializer), name=f"{name}_beta", autocast=False)
         return Norm(gamma, beta)
 
     def get_config(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from keras import constraints, initializers, ops, regularizers
 
+from keras_arch.core.initializer import cloned
 from keras_arch.core.registration import register
 from keras_arch.layers.recurrent.dropout_masks import drop_for_the_sequence
 from keras_arch.layers.recurrent.tied_dropout import TiedDropoutLSTMCell
@@ -118,7 +119,7 @@ class PeepholeLSTMCell(TiedDropoutLSTMCell):
         self.input_peephole, self.forget_peephole, self.output_peephole = (
             self.add_weight(
                 (self.units,),
-                self.peephole_initializer,
+                cloned(self.peephole_initializer),  # one object would draw the same values three times
                 name=f"{gate}_peephole",
                 autocast=False,  # they meet c in float32
                 regularizer=self.peephole_regularizer,

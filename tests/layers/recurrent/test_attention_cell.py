@@ -100,6 +100,14 @@ def test_gains_start_at_their_values(rng):
         assert float(numpy(cell.gain)) == pytest.approx(first)
 
 
+def test_an_initializer_may_be_a_function():
+    cell = AttentionCell(
+        keras.layers.GRUCell(3), 2, kernel_initializer=lambda shape, dtype=None: ops.ones(shape, dtype)
+    )
+    cell.memory_layer.build((None, 4, 5))
+    assert ops.convert_to_numpy(cell.memory_layer.kernel).min() == 1
+
+
 def test_arguments_survive_the_config():
     cell = AttentionCell(keras.layers.GRUCell(3), 4, "bahdanau", 2, "relu", False, "he_normal", name="looks")
     again = AttentionCell.from_config(cell.get_config())

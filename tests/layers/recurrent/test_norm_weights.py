@@ -33,6 +33,13 @@ def test_gains_and_shifts_are_weights_of_the_cell_that_stay_in_float32():
     assert seen == ["float32"] * 4 + ["float16"]
 
 
+def test_norms_are_drawn_one_by_one():
+    cell = LayerNormLSTMCell(2, norm_gamma_initializer="random_normal", norm_beta_initializer="random_normal")
+    cell.build((None, 3))
+    for kernel, recurrent in zip(cell.kernel_norm, cell.recurrent_norm, strict=True):
+        assert (ops.convert_to_numpy(kernel) != ops.convert_to_numpy(recurrent)).all()
+
+
 @pytest.mark.parametrize("value", [0, -1.0, float("inf"), None])
 def test_epsilon_is_positive_and_finite(value):
     with pytest.raises(ValueError, match=r"norm_epsilon must be a number in \(0, inf\)"):

@@ -69,6 +69,15 @@ def test_the_arguments_of_the_peepholes_reach_them():
     assert again.get_config() == cell.get_config()
 
 
+def test_the_peepholes_are_drawn_one_by_one():
+    cell = PeepholeLSTMCell(5, peephole_initializer="random_normal")
+    cell.build((None, 3))
+    drawn = np.stack(
+        [ops.convert_to_numpy(w) for w in (cell.input_peephole, cell.forget_peephole, cell.output_peephole)]
+    )
+    assert len(np.unique(drawn)) == 15
+
+
 def test_peepholes_stay_in_float32_under_mixed_precision():
     seen = []
 
