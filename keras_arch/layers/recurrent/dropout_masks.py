@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_arch.core import check
+
 Tensor = Any
 
 
@@ -17,6 +19,11 @@ def _keras_mixin() -> type:
 
 
 DropoutMasks = _keras_mixin()
+
+
+def rate(argument: str, value: Any) -> float:
+    """A fraction to drop, or a ValueError that names the argument."""
+    return check.real(argument, value, minimum=0, maximum=1, open_maximum=True)
 
 
 def drop_for_the_sequence(cell: Any, inputs: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -70,9 +70,7 @@ class EchoStateCell(keras.layers.Layer):
         super().__init__(**kwargs)
         self.units = check.integer("units", units)
         self.connectivity = check.real("connectivity", connectivity, minimum=0, maximum=1, open_minimum=True)
-        self.spectral_radius = check.real(
-            "spectral_radius", spectral_radius, minimum=0, maximum=float("inf"), open_maximum=True
-        )
+        self.spectral_radius = check.strength("spectral_radius", spectral_radius)
         self.leak_rate = check.real("leak_rate", leak_rate, minimum=0, maximum=1, open_minimum=True)
         self.use_bias = use_bias
         self.activation = activations.get(activation)

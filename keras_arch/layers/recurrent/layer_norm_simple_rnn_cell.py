@@ -7,9 +7,8 @@ from keras import initializers, ops
 
 from keras_arch.core import check
 from keras_arch.core.registration import register
-from keras_arch.layers.recurrent.dropout_masks import drop_for_the_sequence
+from keras_arch.layers.recurrent.dropout_masks import drop_for_the_sequence, rate
 from keras_arch.layers.recurrent.norm_weights import positive_epsilon
-from keras_arch.layers.recurrent.tied_dropout import rate
 from keras_arch.ops.layer_norm import Tensor, scaled
 
 

@@ -7,7 +7,7 @@ from keras import initializers, ops
 
 from keras_arch.core import check
 from keras_arch.core.registration import register
-from keras_arch.layers.recurrent.dropout_masks import drop_for_the_sequence
+from keras_arch.layers.recurrent.dropout_masks import drop_for_the_sequence, rate
 from keras_arch.ops.nas import nas_step
 
 Tensor = Any
@@ -91,10 +91,8 @@ class NASCell(keras.layers.SimpleRNNCell):
             kernel_constraint=kernel_constraint,
             recurrent_constraint=recurrent_constraint,
             bias_constraint=bias_constraint,
-            dropout=check.real("dropout", dropout, minimum=0, maximum=1, open_maximum=True),
-            recurrent_dropout=check.real(
-                "recurrent_dropout", recurrent_dropout, minimum=0, maximum=1, open_maximum=True
-            ),
+            dropout=rate("dropout", dropout),
+            recurrent_dropout=rate("recurrent_dropout", recurrent_dropout),
             seed=seed,
             **kwargs,
         )

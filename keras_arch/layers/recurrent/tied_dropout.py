@@ -5,11 +5,7 @@ from typing import Any
 import keras
 
 from keras_arch.core import check
-
-
-def rate(argument: str, value: Any) -> float:
-    """A fraction to drop, or a ValueError that names the argument."""
-    return check.real(argument, value, minimum=0, maximum=1, open_maximum=True)
+from keras_arch.layers.recurrent.dropout_masks import rate
 
 
 class TiedDropoutLSTMCell(keras.layers.LSTMCell):

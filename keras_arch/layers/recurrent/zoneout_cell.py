@@ -55,8 +55,8 @@ class ZoneoutCell(CellWrapper):
         **kwargs: Any,
     ) -> None:
         super().__init__(cell, **kwargs)
-        self.output_rate = check.real("output_rate", output_rate, minimum=0, maximum=1, open_maximum=True)
-        self.cell_rate = check.real("cell_rate", cell_rate, minimum=0, maximum=1, open_maximum=True)
+        self.output_rate = dropout_masks.rate("output_rate", output_rate)
+        self.cell_rate = dropout_masks.rate("cell_rate", cell_rate)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.sizes = dropout_masks.state_sizes(cell)

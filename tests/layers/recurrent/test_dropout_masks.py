@@ -96,3 +96,9 @@ def test_cells_without_output_size_or_initial_states():
     assert dropout_masks.state_sizes(keras.layers.GRUCell(4)) == [4]
     states = dropout_masks.initial_states(Plain(), 5)
     assert [tuple(state.shape) for state in states] == [(5, 2), (5, 3)]
+
+
+def test_rates_are_checked():
+    assert dropout_masks.rate("dropout", 0.25) == 0.25
+    with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\); received dropout=1"):
+        dropout_masks.rate("dropout", 1)

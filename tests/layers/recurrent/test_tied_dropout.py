@@ -1,9 +1,9 @@
-"""What rates are allowed, and that one mask serves all gates."""
+"""The LSTM cell with one mask for its four gates."""
 
 import pytest
 from keras import ops
 
-from keras_arch.layers.recurrent.tied_dropout import TiedDropoutLSTMCell, rate
+from keras_arch.layers.recurrent.tied_dropout import TiedDropoutLSTMCell
 
 pytestmark = pytest.mark.backend
 
@@ -13,7 +13,8 @@ def test_one_mask_serves_all_gates():
     assert tuple(cell.get_recurrent_dropout_mask(ops.ones((4, 2))).shape) == (4, 2)  # Keras's own cell: a list of four
 
 
-def test_rates_are_checked():
-    assert rate("dropout", 0.25) == 0.25
-    with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\); received dropout=1"):
-        rate("dropout", 1)
+def test_arguments_are_checked():
+    with pytest.raises(
+        ValueError, match=r"recurrent_dropout must be a number in \[0, 1\)"
+    ):
+        TiedDropoutLSTMCell(2, recurrent_dropout=1)
