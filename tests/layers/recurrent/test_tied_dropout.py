@@ -14,7 +14,5 @@ def test_one_mask_serves_all_gates():
 
 
 def test_arguments_are_checked():
-    with pytest.raises(
-        ValueError, match=r"recurrent_dropout must be a number in \[0, 1\)"
-    ):
+    with pytest.raises(ValueError, match=r"recurrent_dropout must be a number in \[0, 1\)"):
         TiedDropoutLSTMCell(2, recurrent_dropout=1)
