@@ -30,7 +30,8 @@ def call_with_values(
     """
     lent = {id(variable): value for variable, value in values}
     variables = layer.variables
-    # All of them: a scope hides the values that an outer scope lends.
+    # All of them, and those among the arguments: a scope hides the values that an outer scope lends.
+    args, kwargs = keras.tree.map_structure(_read, (args, kwargs))
     mapping = [(one, lent.get(id(one), one.value)) for one in variables]
     with keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
         before = [scope.get_current_value(variable) for variable in variables]
@@ -40,3 +41,7 @@ def call_with_values(
         if new is not old:
             variable.assign(new)
     return outputs, scope.losses
+
+
+def _read(x: Any) -> Any:
+    return x.value if isinstance(x, keras.Variable) else x

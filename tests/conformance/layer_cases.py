@@ -160,7 +160,7 @@ LAYERS = {
         {
             "init_kwargs": {
                 "units": 5,
-                "state_dim": 3,
+                "state_dim": 4,
                 "min_radius": 0.3,
                 "max_radius": 0.8,
                 "max_phase": 1.0,

@@ -111,7 +111,7 @@ def attending(score):
 def answers(tmp_path_factory):
     """For each name: our layer, its inputs, and what Addons answered. One process for all: it imports TensorFlow."""
     if importlib.util.find_spec("tensorflow_addons") is None:
-        pytest.skip("needs tensorflow-addons 0.23, typeguard < 3 and tf-keras")
+        pytest.skip("needs the extra keras-arch[peers], on Python 3.11")
     given, answer = tmp_path_factory.mktemp("given"), tmp_path_factory.mktemp("answer")
     rng, cases, asked = np.random.default_rng(0), {}, {}
     for name in (*PEERS, *MECHANISMS):

@@ -22,24 +22,6 @@ CASES = [
     for number, case in enumerate(cases)
 ]
 
-# Layers whose own tests pass, and whose run of the battery is still to be seen: take a name out once it passes.
-PENDING = {
-    "IndRNNCell",
-    "LRU",
-    "LayerNormGRUCell",
-    "LayerNormSimpleRNNCell",
-    "MinGRU",
-    "MinLSTM",
-    "NASCell",
-    "PeepholeLSTMCell",
-    "ResidualBlock",
-    "ResidualCell",
-    "Snake",
-    "SqueezeExcite",
-    "WeightNormalization",
-    "ZoneoutCell",
-}
-
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> pathlib.Path:
@@ -71,8 +53,6 @@ def test_public_layers_are_registered_under_the_name_of_the_package(name):
 
 @pytest.mark.parametrize(("check", "name", "case"), CASES)
 def test_layer(check, name, case, saved, request):
-    if name in PENDING:
-        pytest.skip("tested on its own so far; its run of the whole battery is still to be seen")
     folder = saved / request.node.callspec.id
     report = check(getattr(layers, name), **case, directory=folder)
     print(report)  # shown with the failure, and by pytest -s

@@ -42,3 +42,12 @@ def test_values_lent_outside_are_seen_inside():
     with keras.StatelessScope(state_mapping=outer):
         got, _ = call_with_values(dense, [(dense.kernel, ops.full((1, 1), 2.0))], np.ones((1, 1), "float32"))
     np.testing.assert_allclose(ops.convert_to_numpy(got), [[9.0]])
+
+
+def test_a_variable_given_as_an_argument_has_the_value_lent_outside():
+    triple = keras.layers.Rescaling(3.0)
+    x = keras.Variable(np.ones((1, 1), "float32"))
+    with keras.StatelessScope(state_mapping=[(x, ops.full((1, 1), 2.0))]):
+        got, _ = call_with_values(triple, [], x)
+        got = ops.convert_to_numpy(got)
+    np.testing.assert_allclose(got, [[6.0]])
