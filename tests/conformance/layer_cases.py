@@ -162,7 +162,7 @@ LAYERS = {
                 "units": 5,
                 "state_dim": 4,
                 "min_radius": 0.3,
-                "max_radius": 0.8,
+                "max_radius": 0.95,
                 "max_phase": 1.0,
                 "kernel_initializer": "glorot_uniform",
                 "kernel_regularizer": "l2",
@@ -507,6 +507,7 @@ CELLS = {
                 "seed": 3,
             },
             "input_shape": (2, 5, 4),
+            "unsaved_arguments": {"activation": "SimpleRNNCell's, which the cell refuses: its own are fixed"},
         },
     ],
     "PeepholeLSTMCell": [

@@ -49,7 +49,7 @@ class NASCell(keras.layers.SimpleRNNCell):
         seed: int for the dropout masks, or None.
         **kwargs: of `keras.layers.Layer`, such as `name` and `dtype`.
     Raises:
-        ValueError: for units or a projection < 1, or a dropout outside [0, 1).
+        ValueError: for units or a projection < 1, a dropout outside [0, 1), or an `activation`.
     Source: Zoph and Le 2017, arXiv:1611.01578, figure 8. Formula, defaults, gate order and weight shapes are those of
     TensorFlow Addons' NASCell, which adds b to h U, so that it reaches the product a_3; the states are h, c here and
     c, h there.
@@ -79,6 +79,9 @@ class NASCell(keras.layers.SimpleRNNCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if "activation" in kwargs:
+            rule = "must be left out: a NAS cell's eight activations are fixed"
+            raise check.refuse("activation", rule, kwargs["activation"], "Use keras.layers.LSTMCell to choose one.")
         super().__init__(
             check.integer("units", units),
             use_bias=use_bias,

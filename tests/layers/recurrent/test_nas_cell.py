@@ -115,6 +115,7 @@ def test_arguments_reach_their_weights():
     [
         ({"units": 0}, "units must be an integer >= 1; received units=0"),
         ({"units": 2, "projection": 0}, "projection must be an integer >= 1; received projection=0"),
+        ({"units": 2, "activation": "relu"}, "activation must be left out: a NAS cell's eight activations are fixed"),
         ({"units": 2, "dropout": 1.0}, r"dropout must be a number in \[0, 1\)"),
         ({"units": 2, "recurrent_dropout": -0.1}, r"recurrent_dropout must be a number in \[0, 1\)"),
     ],
