@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_arch.core.registration import register
-from keras_arch.ops.lstm import precise
+from keras_arch.ops.precision import at_least_float32
 
 
 @register
@@ -23,5 +23,5 @@ def lisht(x: Any) -> Any:
     >>> keras.ops.convert_to_numpy(ka.activations.lisht(np.array([-100.0, 0.0, 100.0]))).tolist()
     [100.0, 0.0, 100.0]
     """
-    wide = ops.cast(x, precise(x))
+    wide = ops.cast(x, at_least_float32(x.dtype))
     return ops.cast(wide * ops.tanh(wide), x.dtype)

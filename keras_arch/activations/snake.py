@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_arch.core import check
 from keras_arch.core.registration import register
-from keras_arch.ops.lstm import precise
+from keras_arch.ops.precision import at_least_float32
 
 SMALLEST = 2.0**-126  # float32 has nothing below with all its bits, and some processors take it for 0
 
@@ -33,7 +33,7 @@ def snake(x: Any, a: Any = 1.0) -> Any:
     >>> keras.ops.convert_to_numpy(ka.activations.snake(np.array([0.0, np.pi / 2, np.pi]))).round(4).tolist()
     [0.0, 2.5708, 3.1416]
     """
-    wide = ops.cast(x, precise(x))
+    wide = ops.cast(x, at_least_float32(x.dtype))
     if isinstance(a, int | float):
         a = check.real("a", a, minimum=SMALLEST, maximum=float("inf"), open_maximum=True)
         sine = ops.sin(a * wide)

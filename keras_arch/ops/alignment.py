@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_arch.ops.attention import masked_softmax
+from keras_arch.ops.precision import at_least_float32
 
 Tensor = Any
 
@@ -51,11 +51,11 @@ def additive_scores(
     [[0.0, 0.0, 0.0]]
     """
     if gain is not None:
-        wide = ops.cast(direction, keras.backend.result_type(direction.dtype, "float32"))
+        wide = ops.cast(direction, at_least_float32(direction.dtype))
         unit = wide * ops.rsqrt(ops.sum(ops.square(wide)))
         direction = ops.cast(unit, direction.dtype) * gain
-    query = query if shift is None else query + shift
-    fit = ops.tanh(keys + ops.expand_dims(query, 1))  # (B, S, U)
+    query = query if shift is None else ops.add(query, shift)
+    fit = ops.tanh(ops.add(keys, ops.expand_dims(query, 1)))  # (B, S, U)
     return ops.squeeze(ops.matmul(fit, ops.expand_dims(direction, -1)), -1)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_arch.ops.precision import at_least_float32
 from keras_arch.ops.score_layout import ScoreLayout
 
 SEQUENCES = ScoreLayout(4, (1,))
@@ -165,7 +166,7 @@ def unmasked_softmax(
     >>> keras.ops.convert_to_numpy(unmasked_softmax(np.zeros((1, 1, 1, 3)), None, None, sinks=np.zeros(1))).tolist()
     [[[[0.25, 0.25, 0.25]]]]
     """
-    wide = keras.backend.result_type(scores.dtype, "float32")  # float16 overflows above 65504
+    wide = at_least_float32(scores.dtype)  # float16 overflows above 65504
     scores, extra = ops.cast(scores, wide), additive_mask(mask, bias, wide)
     if soft_cap is not None:
         scores = soft_cap * ops.tanh(scores / soft_cap)

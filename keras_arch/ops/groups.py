@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_arch.core import check
+from keras_arch.ops.precision import at_least_float32
 
 Tensor = Any
 Groups = str | int | tuple[int, ...]
@@ -112,8 +112,7 @@ def widened(x: Tensor) -> Tensor:
     >>> widened(np.ones(2, "float16")).dtype.name
     'float32'
     """
-    # keras.backend.result_type knows no float64 on PyTorch in Keras 3.15.
-    return ops.cast(x, "float64" if keras.backend.standardize_dtype(x.dtype) == "float64" else "float32")
+    return ops.cast(x, at_least_float32(x.dtype))
 
 
 def group_norms(x: Tensor, axes: tuple[int, ...]) -> Tensor:

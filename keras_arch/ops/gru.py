@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from keras import ops
 
-from keras_arch.ops.layer_norm import Norm, Tensor, precise, scaled
+from keras_arch.ops.layer_norm import Norm, Tensor, scaled
+from keras_arch.ops.precision import at_least_float32
 
 
 def layer_norm_gru_step(
@@ -54,7 +55,7 @@ def layer_norm_gru_step(
     ... )).tolist()
     [[1.5, 2.5]]
     """
-    dtype = precise(from_inputs)
+    dtype = at_least_float32(from_inputs.dtype)
     units = state.shape[-1]
 
     def gates_and_candidate(x: Tensor) -> list[Tensor]:

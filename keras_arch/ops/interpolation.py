@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
+
+from keras_arch.ops.precision import at_least_float32
 
 METHODS = ("cubic", "linear")
 
@@ -29,7 +30,7 @@ def rows_between(table: Any, coordinates: Any, method: str = "linear") -> Any:
     [0.0, 1.0, 4.0]
     """
     table, last = ops.convert_to_tensor(table), table.shape[0] - 1
-    table = ops.cast(table, keras.backend.result_type(table.dtype, "float32"))
+    table = ops.cast(table, at_least_float32(table.dtype))
     coordinates = ops.cast(coordinates, table.dtype)
     if method == "linear":
         coordinates = ops.clip(coordinates, 0.0, float(last))

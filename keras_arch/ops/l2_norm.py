@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 from keras import ops
+
+from keras_arch.ops.precision import at_least_float32
 
 
 def l2_norm(x: Any, axes: Sequence[int]) -> Any:
@@ -21,7 +22,7 @@ def l2_norm(x: Any, axes: Sequence[int]) -> Any:
     >>> float(l2_norm(np.array([[3.0, 4.0]], "float32"), axes=(1,))[0, 0])
     5.0
     """
-    wide = "float64" if keras.backend.standardize_dtype(x.dtype) == "float64" else "float32"
+    wide = at_least_float32(x.dtype)
     energy = ops.sum(ops.square(ops.cast(x, wide)), axis=tuple(axes), keepdims=True)
     positive = energy > 0
     return ops.where(positive, ops.sqrt(ops.where(positive, energy, ops.ones_like(energy))), ops.zeros_like(energy))

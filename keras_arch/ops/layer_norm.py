@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from keras_arch.ops.precision import at_least_float32
+
 Tensor = Any
 
 
@@ -23,15 +25,6 @@ class Norm(NamedTuple):
     beta: Tensor
 
 
-def precise(x: Tensor) -> str:
-    """The dtype to compute statistics of a tensor in: float32, or its own if that is wider.
-
-    >>> precise(np.zeros(1, "float16")), precise(np.zeros(1, "float64"))
-    ('float32', 'float64')
-    """
-    return keras.backend.result_type(x.dtype, "float32")
-
-
 def standardize(x: Tensor, epsilon: float) -> Tensor:
     """Shift and scale each row to mean 0 and variance 1.
 
@@ -48,7 +41,7 @@ def standardize(x: Tensor, epsilon: float) -> Tensor:
     >>> np.round(standardize(np.array([[1.0, 3.0]]), epsilon=0.0), 3).tolist()
     [[-1.0, 1.0]]
     """
-    x = ops.cast(x, precise(x))
+    x = ops.cast(x, at_least_float32(x.dtype))
     centred = x - ops.mean(x, axis=-1, keepdims=True)
     return centred * ops.rsqrt(ops.mean(ops.square(centred), axis=-1, keepdims=True) + epsilon)
 
@@ -70,7 +63,7 @@ def scaled(x: Tensor, gamma: Tensor, epsilon: float) -> Tensor:
     >>> np.round(scaled(np.array([[1.0, 3.0]]), np.array([2.0, 5.0]), epsilon=0.0), 3).tolist()
     [[-2.0, 5.0]]
     """
-    dtype = precise(x)
+    dtype = at_least_float32(x.dtype)
     gamma = ops.cast(gamma, dtype)
     if keras.backend.backend() == "tensorflow":
         from keras_arch.ops.backend.tensorflow import layer_norm

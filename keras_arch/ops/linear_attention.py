@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_arch.ops.precision import at_least_float32
+
 
 def elu_features(x: Any) -> Any:
     """elu(x) + 1, which is x + 1 above 0 and exp(x) below, without the cancellation of adding 1 to exp(x) - 1.
@@ -69,7 +71,7 @@ def linear_attention(
     """
     value = ops.convert_to_tensor(value)
     dtype = keras.backend.standardize_dtype(value.dtype)
-    wide = "float64" if dtype == "float64" else "float32"  # result_type knows no float64 on PyTorch in Keras 3.15
+    wide = at_least_float32(dtype)
     query, key, value = (ops.cast(x, wide) for x in (query, key, value))
     value = ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1)  # (B, S, N, V + 1), z beside M
     if key_mask is not None:

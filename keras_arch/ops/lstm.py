@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from keras import ops
 
-from keras_arch.ops.layer_norm import Norm, Tensor, precise, scaled
+from keras_arch.ops.layer_norm import Norm, Tensor, scaled
+from keras_arch.ops.precision import at_least_float32
 
 
 def layer_norm_lstm_step(
@@ -48,7 +49,7 @@ def layer_norm_lstm_step(
     >>> tuple(h.shape), tuple(c.shape)
     ((3, 2), (3, 2))
     """
-    dtype = precise(from_inputs)
+    dtype = at_least_float32(from_inputs.dtype)
     of_inputs, of_state, of_carry = norms
     # One vector for three shifts: the row operations below run once a time step.
     shift = ops.cast(of_inputs.beta, dtype) + ops.cast(of_state.beta, dtype)
@@ -89,7 +90,7 @@ def peephole_lstm_step(
     >>> np.asarray(c).tolist()
     [[1.0, 1.0]]
     """
-    dtype = precise(gates)
+    dtype = at_least_float32(gates.dtype)
     carry = ops.cast(carry, dtype)
     to_enter, to_keep, to_leave = (ops.cast(p, dtype) for p in peepholes)
     enter, keep, candidate, leave = ops.split(ops.cast(gates, dtype), 4, axis=-1)  # (B, N) each
@@ -124,7 +125,7 @@ def coupled_gate_lstm_step(
     >>> np.asarray(c).tolist()
     [[5.0, 5.0]]
     """
-    dtype = precise(gates)
+    dtype = at_least_float32(gates.dtype)
     keep, candidate, leave = ops.split(ops.cast(gates, dtype), 3, axis=-1)  # (B, N) each
     candidate = activation(candidate)
     carry = candidate + recurrent_activation(keep) * (ops.cast(carry, dtype) - candidate)

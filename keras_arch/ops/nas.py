@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import keras
 from keras import ops
+
+from keras_arch.ops.precision import at_least_float32
 
 Tensor = Any
 
@@ -30,7 +31,7 @@ def nas_step(from_inputs: Tensor, from_state: Tensor, carry: Tensor) -> tuple[Te
     >>> tuple(h.shape), float(c[0, 0])
     ((2, 3), 0.0)
     """
-    wide = keras.backend.result_type(from_inputs.dtype, "float32")
+    wide = at_least_float32(from_inputs.dtype)
     p, q, carry = (ops.cast(x, wide) for x in (from_inputs, from_state, carry))
     units = carry.shape[-1]
     a0, a1, a2, _, a4, a5, a6, a7 = ops.split(p + q, 8, axis=-1)  # (B, N) each

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_arch.core import check
+from keras_arch.ops.precision import at_least_float32
 
 Tensor = Any
 
@@ -107,7 +108,7 @@ def input_share_logits(input_logits: Tensor, forget_logits: Tensor) -> Tensor:
     >>> float(input_share_logits(np.float32(0.0), np.float32(0.0)))
     0.0
     """
-    wide = keras.backend.result_type(input_logits.dtype, "float32")
+    wide = at_least_float32(input_logits.dtype)
     enter, keep = (ops.cast(logits, wide) for logits in (input_logits, forget_logits))
     return ops.softplus(-keep) - ops.softplus(-enter)
 
@@ -134,7 +135,7 @@ def _prepared(a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tens
     if len(b.shape) < 2:
         advice = "Pass a batch of sequences, such as (1, T, 1)."
         raise check.refuse("b", "must have a batch and a time axis (B, T, ...)", tuple(b.shape), advice)
-    dtype = keras.backend.result_type(b.dtype, "float32")
+    dtype = at_least_float32(b.dtype)
     a = ops.cast(ops.convert_to_tensor(a), dtype)
     if not (_match(a.shape, b.shape) or _match(a.shape, b.shape[2:])):
         rule = f"must have the shape of b, {tuple(b.shape)}, or of one state, {tuple(b.shape[2:])}"

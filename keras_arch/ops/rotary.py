@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import keras
 from keras import ops
+
+from keras_arch.ops.precision import at_least_float32
 
 
 def rotate(x: Any, sine: Any, cosine: Any, interleaved: bool = False) -> Any:
@@ -30,7 +31,7 @@ def rotate(x: Any, sine: Any, cosine: Any, interleaved: bool = False) -> Any:
     """
     x = ops.convert_to_tensor(x)
     dtype, pairs = x.dtype, sine.shape[-1]
-    wide = keras.backend.result_type(dtype, "float32")
+    wide = at_least_float32(dtype)
     sine, cosine = ops.cast(sine, wide), ops.cast(cosine, wide)
     if interleaved:
         first, second = x[..., 0 : 2 * pairs : 2], x[..., 1 : 2 * pairs : 2]

@@ -24,6 +24,6 @@ def test_it_is_even_and_not_negative(rng):
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64 unless asked")
 def test_float64_stays_float64():
-    got = lisht(ops.convert_to_tensor([1 / 3], dtype="float64"))
+    got = lisht(ops.convert_to_tensor(np.array([1 / 3])))
     assert keras.backend.standardize_dtype(got.dtype) == "float64"
     np.testing.assert_allclose(ops.convert_to_numpy(got), np.tanh(1 / 3) / 3, rtol=1e-14)

@@ -50,7 +50,7 @@ def test_phases_of_half_precision_are_those_of_float32():
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX has no float64 unless asked")
 @pytest.mark.parametrize("a", [0.5, np.float32([0.5])])
 def test_float64_stays_float64(a):
-    got = snake(ops.convert_to_tensor([1 / 3], dtype="float64"), a)
+    got = snake(ops.convert_to_tensor(np.array([1 / 3])), a)
     assert keras.backend.standardize_dtype(got.dtype) == "float64"
     np.testing.assert_allclose(ops.convert_to_numpy(got), 1 / 3 + 2 * np.sin(1 / 6) ** 2, rtol=1e-14)
 

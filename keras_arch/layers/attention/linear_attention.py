@@ -12,6 +12,7 @@ from keras_arch.core.masking import with_mask, without_mask
 from keras_arch.core.registration import register
 from keras_arch.ops.attention import all_shown, causal_mask
 from keras_arch.ops.linear_attention import FEATURE_MAPS, linear_attention, linear_attention_weights, read_sums
+from keras_arch.ops.precision import at_least_float32
 
 
 class LinearAttentionCache(NamedTuple):
@@ -244,7 +245,7 @@ class LinearAttention(keras.layers.Layer):
         """phi, in float32: exp(x) of float16 is 0 below -17."""
         dtype = keras.backend.standardize_dtype(x.dtype)
         apply = FEATURE_MAPS[self.feature_map] if isinstance(self.feature_map, str) else self.feature_map
-        return apply(ops.cast(x, "float64" if dtype == "float64" else "float32"))
+        return apply(ops.cast(x, at_least_float32(dtype)))
 
     def _memory(self, value: Any, key: Any, value_mask: Any, key_mask: Any, training: bool | None) -> tuple:
         """(features of the keys (B, S, N, R), values (B, S, N, V), mask (B, S) or None)."""

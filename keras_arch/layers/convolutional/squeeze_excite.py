@@ -10,6 +10,7 @@ from keras_arch.core import check
 from keras_arch.core.initializer import cloned
 from keras_arch.core.registration import register
 from keras_arch.layers.convolutional.channels import as_data_format, known_channels
+from keras_arch.ops.precision import at_least_float32
 
 
 def bottleneck_width(channels: int, ratio: float, divisor: int = 1) -> int:
@@ -110,7 +111,7 @@ class SqueezeExcite(keras.layers.Layer):
         rank = len(inputs.shape)
         channel_axis = rank - 1 if self.data_format == "channels_last" else 1
         places = tuple(axis for axis in range(1, rank) if axis != channel_axis)
-        wide = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
+        wide = at_least_float32(inputs.dtype)
         means = ops.mean(ops.cast(inputs, wide), axis=places)  # (B, C)
         weights = self.excite_dense(self.squeeze_dense(ops.cast(means, inputs.dtype)))
         return inputs * ops.expand_dims(weights, places)  # (B, 1, ..., C) or (B, C, 1, ...)

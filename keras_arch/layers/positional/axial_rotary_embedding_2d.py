@@ -11,6 +11,7 @@ from keras_arch.core.registration import register
 from keras_arch.layers.positional.rotary_embedding import check_rotary_size, rotary_size
 from keras_arch.ops.grids import check_grid, grid_positions
 from keras_arch.ops.positions import is_number, token_positions
+from keras_arch.ops.precision import at_least_float32
 from keras_arch.ops.rotary import rotate_heads
 from keras_arch.ops.sinusoid import sine_and_cosine, sinusoid_frequencies
 
@@ -87,7 +88,7 @@ class AxialRotaryEmbedding2D(keras.layers.Layer):
         row, column, is_prefix = grid_positions(tokens, self.grid_size, self.num_prefix_tokens)
         coordinates = ops.where(ops.expand_dims(is_prefix, -1), 0, ops.stack([row, column], axis=-1))  # (..., T, 2)
         frequencies = sinusoid_frequencies(size // 2, self.max_wavelength)
-        wide = keras.backend.result_type(inputs.dtype, "float32")
+        wide = at_least_float32(inputs.dtype)
         sine, cosine = sine_and_cosine(coordinates, frequencies, wide)  # (..., T, 2, R / 4)
         shape = (*ops.shape(tokens), size // 2)
         sine, cosine = ops.reshape(sine, shape), ops.reshape(cosine, shape)  # (..., T, R / 2)

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_arch.core import check
 from keras_arch.core.registration import register
+from keras_arch.ops.precision import at_least_float32
 
 
 @register
@@ -72,7 +73,7 @@ class FourierFeatures(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         inputs = ops.convert_to_tensor(inputs)
-        wide = keras.backend.result_type(inputs.dtype, self.compute_dtype, "float32")
+        wide = at_least_float32(inputs.dtype, self.compute_dtype)
         turns = ops.matmul(ops.cast(inputs, wide), ops.cast(self.frequencies, wide))  # (..., m)
         angles = 2 * math.pi * (turns - ops.stop_gradient(ops.round(turns)))
         features = ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)  # (..., 2 m)

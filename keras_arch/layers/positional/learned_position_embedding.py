@@ -12,6 +12,7 @@ from keras_arch.core.registration import register
 from keras_arch.ops.grids import check_grid
 from keras_arch.ops.interpolation import METHODS, resize_table, rows_between, stretched
 from keras_arch.ops.positions import is_number, sequence_length, token_positions
+from keras_arch.ops.precision import at_least_float32
 
 
 @register
@@ -113,7 +114,7 @@ class LearnedPositionEmbedding(keras.layers.Layer):
             rows = self._grid(inputs)
         else:
             rows = self._sequence(inputs, start_index, positions, length)
-        wide = keras.backend.result_type(inputs.dtype, "float32")
+        wide = at_least_float32(inputs.dtype)
         return ops.cast(ops.cast(inputs, wide) + ops.cast(rows, wide), inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple, **shapes) -> tuple:

@@ -8,6 +8,7 @@ import keras
 from keras_arch.core import check
 from keras_arch.core.registration import register
 from keras_arch.ops.positions import sequence_length, token_positions
+from keras_arch.ops.precision import at_least_float32
 from keras_arch.ops.rotary import rotate_heads
 from keras_arch.ops.rotary_scaling import attention_factor, normalize_scaling, rotary_frequencies
 from keras_arch.ops.sinusoid import sine_and_cosine, sinusoid_frequencies
@@ -100,7 +101,7 @@ class RotaryEmbedding(keras.layers.Layer):
             length = sequence_length(inputs, start_index, positions, length)
         frequencies = rotary_frequencies(size, self.max_wavelength, self.scaling, length)
         positions = token_positions(inputs, start_index, positions)
-        sine, cosine = sine_and_cosine(positions, frequencies, keras.backend.result_type(inputs.dtype, "float32"))
+        sine, cosine = sine_and_cosine(positions, frequencies, at_least_float32(inputs.dtype))
         growth = attention_factor(self.scaling)
         if growth != 1.0:
             sine, cosine = growth * sine, growth * cosine

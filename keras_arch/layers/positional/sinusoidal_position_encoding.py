@@ -8,6 +8,7 @@ from keras import ops
 from keras_arch.core import check
 from keras_arch.core.registration import register
 from keras_arch.ops.positions import token_positions
+from keras_arch.ops.precision import at_least_float32
 from keras_arch.ops.sinusoid import sinusoid, sinusoid_frequencies
 
 
@@ -64,7 +65,7 @@ class SinusoidalPositionEncoding(keras.layers.Layer):
 
     def call(self, inputs: Any, start_index: Any = 0, positions: Any = None) -> Any:
         positions = token_positions(inputs, start_index, positions, axis=-2)
-        wide = keras.backend.result_type(inputs.dtype, "float32")
+        wide = at_least_float32(inputs.dtype)
         encoding = sinusoid(positions, inputs.shape[-1], self.max_wavelength, wide)
         return ops.cast(ops.cast(inputs, wide) + encoding, inputs.dtype)  # rounded once
 

@@ -8,6 +8,7 @@ from keras import ops
 from keras_arch.core import check
 from keras_arch.core.registration import register
 from keras_arch.ops.positions import as_positions, is_number
+from keras_arch.ops.precision import at_least_float32
 from keras_arch.ops.sinusoid import sinusoid, sinusoid_frequencies
 
 
@@ -61,7 +62,7 @@ class SinusoidalPositionEncoding2D(keras.layers.Layer):
             raise check.refuse("features", rule, input_shape[-1], advice)
 
     def call(self, inputs: Any, start_index: tuple[int, int] = (0, 0), positions: Any = None) -> Any:
-        wide = keras.backend.result_type(inputs.dtype, "float32")
+        wide = at_least_float32(inputs.dtype)
         size = inputs.shape[-1] // 2
         if positions is None:
             first = _check_start(start_index)

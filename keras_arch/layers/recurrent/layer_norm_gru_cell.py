@@ -139,7 +139,7 @@ class LayerNormGRUCell(NormWeights, keras.layers.GRUCell):
             inputs, seen = drop_for_the_sequence(self, inputs, h)
         biases = (None, None)
         if self.bias is not None:
-            biases = ops.unstack(self.bias) if self.reset_after else (self.bias, None)
+            biases = ops.unstack(ops.convert_to_tensor(self.bias)) if self.reset_after else (self.bias, None)
         h = layer_norm_gru_step(
             ops.matmul(inputs, self.kernel),  # (B, 3 N)
             h,

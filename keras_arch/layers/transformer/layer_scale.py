@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_arch.core import check
 from keras_arch.core.registration import register
+from keras_arch.ops.precision import at_least_float32
 
 
 @register
@@ -63,8 +64,7 @@ class LayerScale(keras.layers.Layer):
         )
 
     def call(self, inputs: Any) -> Any:
-        # keras.backend.result_type knows no float64 on PyTorch in Keras 3.15.
-        wide = "float64" if keras.backend.standardize_dtype(inputs.dtype) == "float64" else "float32"
+        wide = at_least_float32(inputs.dtype)
         return ops.cast(ops.cast(inputs, wide) * ops.cast(self.gamma, wide), inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
