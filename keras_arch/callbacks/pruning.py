@@ -37,9 +37,10 @@ class Pruning(keras.callbacks.Callback):
     that `every` leaves time to recover, and train on after the schedule's end.
 
     Args:
-        schedule: callable `step -> (update_now, sparsity)`: `PolynomialSchedule`, `ConstantSchedule`, one of tfmot's.
-        criterion: "magnitude", or a callable that takes a variable and returns scores of its shape.
-        pattern: "unstructured", or an object with its two methods.
+        schedule: callable `step -> (update_now, sparsity)`: `PolynomialSchedule`, `CosineSchedule`, `StepSchedule`,
+            `ConstantSchedule`, one of tfmot's.
+        criterion: "magnitude", "random", or a callable that takes a variable and returns scores of its shape.
+        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), or an object; see `compression.Pruner`.
         scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
         targets: None for all kernels, a list of layer paths, or a callable `(path, variable) -> bool`; see
             `compression.scope.select`.

@@ -10,11 +10,12 @@ from keras_arch.compression.quantization.run import run_litert
 from keras_arch.compression.quantization.scheme import PerChannel, PerTensor, Scheme
 from keras_arch.compression.quantization_report import QuantizationReport
 from keras_arch.compression.report import LayerSparsity, SparsityReport, sparsity_report
-from keras_arch.compression.schedule import ConstantSchedule, PolynomialSchedule
+from keras_arch.compression.schedule import ConstantSchedule, CosineSchedule, PolynomialSchedule, StepSchedule
 from keras_arch.compression.shrink_report import ShrinkReport, ShrunkLayer
 
 __all__ = [
     "ConstantSchedule",
+    "CosineSchedule",
     "LayerSparsity",
     "PerChannel",
     "PerTensor",
@@ -25,6 +26,7 @@ __all__ = [
     "ShrinkReport",
     "ShrunkLayer",
     "SparsityReport",
+    "StepSchedule",
     "calibrate",
     "export_litert",
     "prune",

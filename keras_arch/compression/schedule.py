@@ -1,7 +1,10 @@
 """How sparse the weights are at which optimizer step."""
 
+import bisect
 import dataclasses
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras_arch.core import check
@@ -11,9 +14,42 @@ from keras_arch.core.value import Value
 Schedule = Callable[[int], tuple[Any, Any]]
 
 
+class _Ramp(Value):
+    """Base of schedules that go from an initial to a final sparsity between two steps: `left` is their shape."""
+
+    def __post_init__(self) -> None:
+        check.real("initial_sparsity", self.initial_sparsity, minimum=0, maximum=1, open_maximum=True)
+        check.real("final_sparsity", self.final_sparsity, minimum=0, maximum=1, open_maximum=True)
+        check.integer("begin_step", self.begin_step, minimum=0)
+        check.integer("end_step", self.end_step, minimum=0)
+        if self.end_step < self.begin_step:
+            raise check.refuse(
+                "end_step",
+                f"must be at least begin_step, which is {self.begin_step}",
+                self.end_step,
+                "Exchange them, or pass the same step twice to prune at once.",
+            )
+        check.integer("every", self.every)
+
+    def left(self, share: float) -> float:
+        """The part of the way from the final back to the initial sparsity when a share of the steps is done."""
+        raise NotImplementedError
+
+    def __call__(self, step: int) -> tuple[bool, float]:
+        """Whether masks are chosen anew at `step`, and the sparsity that holds at it."""
+        if step < self.begin_step:
+            return False, 0.0
+        last = self.begin_step + (step - self.begin_step) // self.every * self.every
+        if step >= self.end_step:
+            last = self.end_step
+        length = self.end_step - self.begin_step
+        left = self.left((last - self.begin_step) / length) if length else 0.0
+        return step == last, self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * left
+
+
 @register
 @dataclasses.dataclass(frozen=True)
-class PolynomialSchedule(Value):
+class PolynomialSchedule(_Ramp):
     """Sparsity that grows from an initial to a final value, fast at first and slowly at the end.
 
     s(t) = s_f + (s_i − s_f) · (1 − (t − b) / (e − b)) ** power
@@ -46,30 +82,48 @@ class PolynomialSchedule(Value):
     every: int = 100
 
     def __post_init__(self) -> None:
-        check.real("initial_sparsity", self.initial_sparsity, minimum=0, maximum=1, open_maximum=True)
-        check.real("final_sparsity", self.final_sparsity, minimum=0, maximum=1, open_maximum=True)
-        check.integer("begin_step", self.begin_step, minimum=0)
-        check.integer("end_step", self.end_step, minimum=0)
-        if self.end_step < self.begin_step:
-            raise check.refuse(
-                "end_step",
-                f"must be at least begin_step, which is {self.begin_step}",
-                self.end_step,
-                "Exchange them, or pass the same step twice to prune at once.",
-            )
+        super().__post_init__()
         check.real("power", self.power, minimum=0, maximum=float("inf"), open_minimum=True, open_maximum=True)
-        check.integer("every", self.every)
 
-    def __call__(self, step: int) -> tuple[bool, float]:
-        """Whether masks are chosen anew at `step`, and the sparsity that holds at it."""
-        if step < self.begin_step:
-            return False, 0.0
-        last = self.begin_step + (step - self.begin_step) // self.every * self.every
-        if step >= self.end_step:
-            last = self.end_step
-        length = self.end_step - self.begin_step
-        left = 1 - (last - self.begin_step) / length if length else 0.0
-        return step == last, self.final_sparsity + (self.initial_sparsity - self.final_sparsity) * left**self.power
+    def left(self, share: float) -> float:
+        """(1 − share) ** power."""
+        return (1 - share) ** self.power
+
+
+@register
+@dataclasses.dataclass(frozen=True)
+class CosineSchedule(_Ramp):
+    """Sparsity that grows from an initial to a final value, slowly at both ends and fast in the middle.
+
+    s(t) = s_f + (s_i − s_f) · (1 + cos(π (t − b) / (e − b))) / 2
+
+    t: last step at which masks are chosen, b: begin_step, e: end_step, s_i, s_f: initial and final sparsity. Steps
+    count, and masks are chosen, as for `PolynomialSchedule`.
+
+    Args:
+        initial_sparsity: fraction of zeros at begin_step, in [0, 1).
+        final_sparsity: fraction of zeros from end_step on, in [0, 1).
+        begin_step: first step that prunes, >= 0.
+        end_step: step that reaches the final sparsity, >= begin_step.
+        every: steps between two choices of masks, >= 1.
+    Raises:
+        ValueError: if an argument is out of range.
+    Source: the half cosine of Loshchilov & Hutter 2017, arXiv:1608.03983, applied to sparsity.
+
+    >>> schedule = ka.compression.CosineSchedule(0.0, 0.8, begin_step=0, end_step=1000, every=100)
+    >>> [round(schedule(step)[1], 3) for step in (100, 500, 900, 1000)]
+    [0.02, 0.4, 0.78, 0.8]
+    """
+
+    initial_sparsity: float
+    final_sparsity: float
+    begin_step: int
+    end_step: int
+    every: int = 100
+
+    def left(self, share: float) -> float:
+        """(1 + cos(π share)) / 2."""
+        return (1 + math.cos(math.pi * share)) / 2
 
 
 @register
@@ -108,6 +162,56 @@ class ConstantSchedule(Value):
         return since == 0 or (self.every is not None and since % self.every == 0), self.sparsity
 
 
+@register
+@dataclasses.dataclass(frozen=True)
+class StepSchedule(Value):
+    """A list of steps and the sparsity that holds from each of them on.
+
+    Args:
+        steps: steps that choose masks, >= 0, each larger than the one before.
+        sparsities: fraction of zeros from each of them on, in [0, 1), as many.
+    Raises:
+        ValueError: for lists that are empty or of two lengths, steps that do not grow, or values out of range.
+
+    >>> schedule = ka.compression.StepSchedule([100, 300], [0.5, 0.8])
+    >>> schedule(99), schedule(100), schedule(299), schedule(300)
+    ((False, 0.0), (True, 0.5), (False, 0.5), (True, 0.8))
+    """
+
+    steps: Sequence[int]
+    sparsities: Sequence[float]
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "sparsities"):
+            given = getattr(self, name)
+            if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+                raise check.refuse(name, "must be a list of numbers", given, "Pass for example [100] and [0.5].")
+        if len(self.steps) != len(self.sparsities):
+            rule = f"must have one value for each of the {len(self.steps)} steps"
+            raise check.refuse("sparsities", rule, self.sparsities, "Give both lists the same length.")
+        steps = tuple(check.integer("steps", step, minimum=0) for step in self.steps)
+        if any(later <= step for step, later in itertools.pairwise(steps)):
+            raise check.refuse("steps", "must grow", self.steps, "Sort them, and name each once.")
+        values = (check.real("sparsities", value, minimum=0, maximum=1, open_maximum=True) for value in self.sparsities)
+        object.__setattr__(self, "steps", steps)
+        object.__setattr__(self, "sparsities", tuple(values))
+
+    @property
+    def begin_step(self) -> int:
+        """The first step."""
+        return self.steps[0]
+
+    @property
+    def end_step(self) -> int:
+        """The last step."""
+        return self.steps[-1]
+
+    def __call__(self, step: int) -> tuple[bool, float]:
+        """Whether masks are chosen anew at `step`, and the sparsity that holds at it."""
+        done = bisect.bisect_right(self.steps, step)
+        return step in self.steps, self.sparsities[done - 1] if done else 0.0
+
+
 def sparsity_due(schedule: Schedule, step: int) -> float | None:
     """Ask any schedule for one step: the sparsity to reach there, or None where it leaves the masks alone.
 
@@ -138,6 +242,20 @@ def sparsity_due(schedule: Schedule, step: int) -> float | None:
             "Return the fraction of weights to remove, such as 0.5."
         )
     return number
+
+
+def sparsity_in_the_end(schedule: Schedule) -> float | None:
+    """Sparsity that a schedule ends with, if it says where: by an integer `end_step`, or as a `ConstantSchedule`.
+
+    Args:
+        schedule: callable `step -> (update_now, sparsity)`.
+
+    >>> from keras_arch.compression.schedule import sparsity_in_the_end
+    >>> sparsity_in_the_end(ka.compression.StepSchedule([10, 20], [0.5, 0.75]))
+    0.75
+    """
+    end = schedule.begin_step if isinstance(schedule, ConstantSchedule) else getattr(schedule, "end_step", None)
+    return sparsity_due(schedule, end) if isinstance(end, int) and end >= 0 else None
 
 
 def sparsity_in_force(schedule: Schedule, step: int) -> float | None:

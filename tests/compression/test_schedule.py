@@ -1,11 +1,12 @@
 """Schedules against a walk through all steps, and what happens to nonsense."""
 
 import keras
+import numpy as np
 import pytest
 from oracles.pruning import polynomial
 
-from keras_arch.compression import ConstantSchedule, PolynomialSchedule
-from keras_arch.compression.schedule import sparsity_due, sparsity_in_force
+from keras_arch.compression import ConstantSchedule, CosineSchedule, PolynomialSchedule, StepSchedule
+from keras_arch.compression.schedule import sparsity_due, sparsity_in_force, sparsity_in_the_end
 
 pytestmark = pytest.mark.backend
 SETTINGS = [
@@ -30,12 +31,55 @@ def test_polynomial_equals_a_walk_through_all_steps(settings):
     assert schedule(settings[3]) == (True, pytest.approx(settings[1], abs=1e-12))
 
 
+@pytest.mark.parametrize("every", [1, 7, 50])
+def test_cosine_is_half_a_wave(every):
+    schedule = CosineSchedule(0.2, 0.8, 10, 110, every=every)
+    wave = {step: 0.5 - 0.3 * np.cos(np.pi * (step - 10) / 100) for step in range(10, 111)}
+    chosen = {*range(10, 110, every), 110}
+    held = 0.0
+    for step in range(140):
+        held = wave[step] if step in chosen else held
+        assert schedule(step) == (step in chosen, pytest.approx(held, abs=1e-12))
+    assert CosineSchedule(0.2, 0.8, 5, 5)(5) == (True, 0.8)
+
+
+def test_a_list_of_steps_holds_each_value_until_the_next():
+    schedule = StepSchedule([3, 4, 9], (0.5, 0.25, 0.75))
+    expected = [0.0] * 3 + [0.5] + [0.25] * 5 + [0.75] * 5
+    assert [schedule(step)[1] for step in range(14)] == expected
+    assert [step for step in range(14) if schedule(step)[0]] == [3, 4, 9]
+    assert [sparsity_in_force(schedule, step) for step in (2, 3, 8, 10**12)] == [None, 0.5, 0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (([], []), "steps must be a list of numbers"),
+        ((5, 0.5), "steps must be a list of numbers"),
+        (([1, 2], [0.5]), "sparsities must have one value for each of the 2 steps"),
+        (([2, 2], [0.5, 0.6]), "steps must grow"),
+        (([-1], [0.5]), "steps must be an integer >= 0"),
+        (([1], [1.0]), r"sparsities must be a number in \[0, 1\)"),
+    ],
+)
+def test_lists_of_steps_are_checked(settings, message):
+    with pytest.raises(ValueError, match=message):
+        StepSchedule(*settings)
+
+
 def test_constant_is_chosen_once_or_every_so_often():
     once, often = ConstantSchedule(0.5, begin_step=4), ConstantSchedule(0.5, begin_step=4, every=3)
     assert [step for step in range(20) if once(step)[0]] == [4]
     assert [step for step in range(20) if often(step)[0]] == [4, 7, 10, 13, 16, 19]
     assert sparsity_in_force(once, 3) is None
     assert sparsity_in_force(once, 10**12) == 0.5
+
+
+def test_the_end_is_known_where_a_schedule_says_it():
+    assert sparsity_in_the_end(ConstantSchedule(0.5, begin_step=4)) == 0.5
+    assert sparsity_in_the_end(PolynomialSchedule(0.0, 0.75, 2, 9, every=4)) == 0.75
+    assert sparsity_in_the_end(CosineSchedule(0.5, 0.25, 2, 9)) == 0.25
+    assert sparsity_in_the_end(lambda step: (True, 0.5)) is None
 
 
 def test_a_foreign_schedule_is_asked_only_between_its_ends():
@@ -65,7 +109,15 @@ def test_a_tfmot_schedule_is_understood(monkeypatch):
     assert sparsity_in_force(schedule, 1000) == pytest.approx(0.8)
 
 
-@pytest.mark.parametrize("schedule", [PolynomialSchedule(0.1, 0.8, 2, 15, power=2.0), ConstantSchedule(0.5, every=3)])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        PolynomialSchedule(0.1, 0.8, 2, 15, power=2.0),
+        ConstantSchedule(0.5, every=3),
+        CosineSchedule(0.1, 0.8, 2, 15, every=4),
+        StepSchedule([1, 5], [0.5, 0.75]),
+    ],
+)
 def test_schedules_survive_serialisation(schedule):
     written = keras.saving.serialize_keras_object(schedule)
     assert written["registered_name"] == f"keras_arch>{type(schedule).__name__}"
@@ -80,14 +132,19 @@ def test_schedules_survive_serialisation(schedule):
         ({"final_sparsity": float("nan")}, "final_sparsity must be a number"),
         ({"begin_step": -1}, "begin_step must be an integer"),
         ({"end_step": 3}, "end_step must be at least begin_step, which is 5"),
-        ({"power": 0}, "power must be a number"),
         ({"every": 0}, "every must be an integer"),
     ],
 )
-def test_polynomial_refuses(changes, message):
+@pytest.mark.parametrize("kind", [PolynomialSchedule, CosineSchedule])
+def test_ramps_refuse(kind, changes, message):
     settings = {"initial_sparsity": 0.0, "final_sparsity": 0.5, "begin_step": 5, "end_step": 9}
     with pytest.raises(ValueError, match=message):
-        PolynomialSchedule(**(settings | changes))
+        kind(**(settings | changes))
+
+
+def test_polynomial_refuses_a_power_of_zero():
+    with pytest.raises(ValueError, match="power must be a number"):
+        PolynomialSchedule(0.0, 0.5, 5, 9, power=0)
 
 
 @pytest.mark.parametrize(

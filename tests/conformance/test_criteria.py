@@ -11,9 +11,9 @@ from keras_arch.core.identifiers import identifiers, snake_case
 
 pytestmark = pytest.mark.backend
 # A new criterion or pattern needs a line here: the arguments to try it with.
-CRITERIA = {"Magnitude": [{}]}
-PATTERNS = {"Unstructured": [{}]}
-SHAPES = [(3, 3, 4, 8), (16, 8), (2, 3, 8)]
+CRITERIA = {"Magnitude": [{}], "Random": [{"seed": 3}]}
+PATTERNS = {"Unstructured": [{}], "Block": [{}, {"rows": 2, "columns": 8}], "NM": [{}, {"n": 1, "m": 2}]}
+SHAPES = [(3, 3, 4, 8), (16, 8), (2, 4, 8)]
 
 
 def test_every_public_name_has_a_case():

@@ -29,14 +29,15 @@ class Pruner:
     Args:
         model: a built model; it is not wrapped or changed, only the values of its weights are.
         schedule: callable `step -> (update_now, sparsity)`, such as `PolynomialSchedule`.
-        criterion: "magnitude", or a callable that takes a variable and returns scores of its shape; the smallest go,
-            infinity is never pruned before anything finite.
-        pattern: "unstructured", or an object with its two methods.
+        criterion: "magnitude", "random", or a callable that takes a variable and returns scores of its shape; the
+            smallest go, infinity is never pruned before anything finite.
+        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), one of `compression.pruning.patterns`, or an object
+            with the two methods of `Unstructured`, and `max_sparsity` where not everything can go.
         scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
         targets: what is pruned, see `compression.scope.select`; None means kernels.
     Raises:
-        ValueError: if an argument breaks its rule, or the criterion gives NaN or another shape. The weights are
-            untouched then.
+        ValueError: if an argument breaks its rule, the criterion gives NaN or another shape, the pattern does not fit
+            a weight, or the schedule ends above what the pattern can reach. The weights are untouched then.
 
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> model.compile(keras.optimizers.SGD(0.1), "mse")
@@ -71,8 +72,9 @@ class Pruner:
         self.sparsity = 0.0
         self.deadlines: Deadlines | None = None
         self._asked: int | None = None
-        for _ in self._scores():
+        for _ in self._units(self._scores()):
             pass
+        self._check_reach(schedules.sparsity_in_the_end(self.schedule))
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -150,6 +152,7 @@ class Pruner:
             ValueError: if sparsity is out of range or the criterion breaks its rule; the weights keep their values.
         """
         sparsity = check.real("sparsity", sparsity, minimum=0, maximum=1, open_maximum=True)
+        self._check_reach(sparsity)
         self._write(self._marks(self._scores(), sparsity))
         self.sparsity = sparsity
 
@@ -181,9 +184,23 @@ class Pruner:
         return [(later, sparsity) for later, sparsity in asked if sparsity is not None]
 
     def _marks(self, scores: Iterable[np.ndarray], sparsity: float) -> list[np.ndarray]:
-        units = scopes.smallest((self.pattern.units(score) for score in scores), sparsity, self.scope)
+        units = scopes.smallest(self._units(scores), sparsity, self.scope)
         shapes = [tuple(variable.shape) for variable in self.variables]
         return [self.pattern.weights(unit, shape) for unit, shape in zip(units, shapes, strict=True)]
+
+    def _units(self, scores: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Scores of the units that the pattern ranks."""
+        for target, score in zip(self.targets, scores, strict=True):
+            try:
+                yield self.pattern.units(score)
+            except ValueError as error:
+                raise ValueError(f"pattern does not fit {target.path}/{target.variable.name}: {error}") from error
+
+    def _check_reach(self, sparsity: float | None) -> None:
+        limit = getattr(self.pattern, "max_sparsity", 1.0)
+        if sparsity is not None and sparsity > limit + 1e-9:
+            advice = "Let the schedule end there, or choose another pattern."
+            raise check.refuse("sparsity", f"must be at most the pattern's {limit:g}", sparsity, advice)
 
     def _scores(self) -> Iterator[np.ndarray]:
         for target in self.targets:

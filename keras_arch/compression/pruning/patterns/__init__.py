@@ -1,5 +1,7 @@
 """Patterns: which weights can only go together."""
 
+from keras_arch.compression.pruning.patterns.block import Block
+from keras_arch.compression.pruning.patterns.nm import NM
 from keras_arch.compression.pruning.patterns.unstructured import Unstructured
 
-__all__ = ["Unstructured"]
+__all__ = ["NM", "Block", "Unstructured"]
