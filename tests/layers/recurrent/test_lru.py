@@ -108,3 +108,23 @@ def test_a_long_memory_is_learned_in_a_compiled_fit(rng):
     model.compile(keras.optimizers.Adam(0.02), "mse")
     losses = model.fit(x, x[:, 0, :1], epochs=15, batch_size=32, verbose=0).history["loss"]
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize(("half", "resolution"), [("float16", 2**-10), ("bfloat16", 2**-7)])
+def test_half_precision_rounds_the_products_and_not_the_transition(rng, half, resolution):
+    """As the battery does, but with the transition unrounded: a phase that is off by a rounding turns away."""
+
+    def rounded(array):
+        return numpy(ops.cast(ops.cast(array, half), "float32"))
+
+    layer, mixed = (
+        built(use_feedthrough=False, max_radius=0.9999, dtype=dtype) for dtype in ("float32", f"mixed_{half}")
+    )
+    for dense in (layer.input_projection, layer.output_projection):
+        dense.kernel.assign(rounded(dense.kernel))
+    mixed.set_weights(layer.get_weights())
+    x = rounded(rng.normal(size=(2, 300, 3)))
+    wanted, got = numpy(layer(x)), mixed(ops.cast(x, half))
+    assert keras.backend.standardize_dtype(got.dtype) == half
+    error = np.abs(numpy(ops.cast(got, "float32")) - wanted).max() / np.abs(wanted).max()
+    assert error <= 4 * resolution
