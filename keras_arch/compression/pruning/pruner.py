@@ -129,7 +129,6 @@ class Pruner:
         if self._asked is None:
             self.update(now)
         choices = self._choices(until)
-        self._asked = max(self._asked, until)
         if choices:
             gone = self.deadlines.pending(now)
             scores = [
@@ -138,6 +137,7 @@ class Pruner:
             ]
             self.deadlines.add(now, [(step, self._marks(scores, sparsity)) for step, sparsity in choices])
             self.sparsity = choices[-1][1]
+        self._asked = max(self._asked, until)
 
     def foreseeing(self) -> None:
         """Let `foresee` work: takes one int32 for each weight."""
@@ -152,7 +152,6 @@ class Pruner:
             ValueError: if sparsity is out of range or the criterion breaks its rule; the weights keep their values.
         """
         sparsity = check.real("sparsity", sparsity, minimum=0, maximum=1, open_maximum=True)
-        self._check_reach(sparsity)
         self._write(self._marks(self._scores(), sparsity))
         self.sparsity = sparsity
 
@@ -184,6 +183,7 @@ class Pruner:
         return [(later, sparsity) for later, sparsity in asked if sparsity is not None]
 
     def _marks(self, scores: Iterable[np.ndarray], sparsity: float) -> list[np.ndarray]:
+        self._check_reach(sparsity)
         units = scopes.smallest(self._units(scores), sparsity, self.scope)
         shapes = [tuple(variable.shape) for variable in self.variables]
         return [self.pattern.weights(unit, shape) for unit, shape in zip(units, shapes, strict=True)]

@@ -243,9 +243,8 @@ class LinearAttention(keras.layers.Layer):
 
     def _features(self, x: Any) -> Any:
         """phi, in float32: exp(x) of float16 is 0 below -17."""
-        dtype = keras.backend.standardize_dtype(x.dtype)
         apply = FEATURE_MAPS[self.feature_map] if isinstance(self.feature_map, str) else self.feature_map
-        return apply(ops.cast(x, at_least_float32(dtype)))
+        return apply(ops.cast(x, at_least_float32(x.dtype)))
 
     def _memory(self, value: Any, key: Any, value_mask: Any, key_mask: Any, training: bool | None) -> tuple:
         """(features of the keys (B, S, N, R), values (B, S, N, V), mask (B, S) or None)."""

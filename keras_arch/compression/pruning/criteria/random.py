@@ -16,7 +16,7 @@ from keras_arch.core.value import Value
 class Random(Value):
     """A weight matters as much as a lot that is drawn for it once: what any other criterion has to beat.
 
-    score ~ uniform on (0, 1), the same at every call for the same seed and path of the variable, so that what goes
+    score ~ uniform on [0, 1), the same at every call for the same seed and path of the variable, so that what goes
     first stays gone as the sparsity grows.
 
     Args:

@@ -48,6 +48,18 @@ def test_more_than_the_pattern_can_is_refused_before_anything_changes():
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
 
 
+def test_a_schedule_that_hides_its_end_is_refused_when_it_goes_too_far():
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
+    pruner = Pruner(model, lambda step: (step == 1, 0.75), pattern="nm")
+    pruner.foreseeing()
+    pruner.foresee(0, 0)
+    before = model.get_weights()
+    for ask in (lambda: pruner.foresee(0, 2), lambda: pruner.update(2)):
+        with pytest.raises(ValueError, match=r"sparsity must be at most the pattern's 0.5; received sparsity=0.75"):
+            ask()
+        np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
 def test_a_weight_that_m_does_not_divide_is_named():
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8, name="head")])
     with pytest.raises(ValueError, match=r"pattern does not fit head/kernel: m must divide the input features.* m=4"):
