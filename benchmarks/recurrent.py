@@ -75,7 +75,8 @@ PEERS = {
 
 
 def compiled(made, x):
-    """(forward, forward and backward) of a cell in an RNN, or of a layer: functions that wait for their results."""
+    """(forward, forward and backward) of a cell in an RNN, or of a layer, run to their end. Both return the loss, or the
+    outputs: what nobody asks for is not computed."""
     is_cell = hasattr(made, "state_size") and not isinstance(made, keras.layers.RNN)
     layer = keras.layers.RNN(made, return_sequences=True) if is_cell else made
     layer.build(x.shape)
@@ -88,9 +89,9 @@ def compiled(made, x):
     def both():
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(layer(x))
-        return tape.gradient(loss, [w.value for w in layer.trainable_weights])
+        return loss, tape.gradient(loss, [w.value for w in layer.trainable_weights])
 
-    return {"forward": lambda: forward().numpy(), "forward+backward": lambda: [g.numpy() for g in both()]}
+    return {"forward": forward, "forward+backward": both}
 
 
 def paired(ours, peer, rounds):

@@ -12,7 +12,7 @@ from keras_arch.ops.precision import at_least_float32
 Tensor = Any
 
 
-def linear_recurrence(a: Tensor, b: Tensor, initial_state: Tensor = None) -> Tensor:
+def linear_recurrence(a: Tensor, b: Tensor, initial_state: Tensor = None, *, time_major: bool = False) -> Tensor:
     """All states of a linear recurrence with a diagonal transition.
 
     h[t] = a[t] h[t-1] + b[t],  t = 0 .. T-1, entry by entry.   B: batch, T: steps, may be unknown on TensorFlow.
@@ -25,6 +25,7 @@ def linear_recurrence(a: Tensor, b: Tensor, initial_state: Tensor = None) -> Ten
         a: floats, of b's shape, or of the shape (...) of one state for factors that stay the same at all steps.
         b: floats, (B, T, ...).
         initial_state: h[-1], (B, ...), or None for zeros.
+        time_major: whether time is the first axis and the batch the second, (T, B, ...), which saves copies.
     Returns:
         All h, (B, T, ...), in b's dtype; computed in float32 at least.
     Raises:
@@ -35,36 +36,41 @@ def linear_recurrence(a: Tensor, b: Tensor, initial_state: Tensor = None) -> Ten
     [1.0, 1.5, 1.75]
     """
     b = ops.convert_to_tensor(b)
-    a, wide, state = _prepared(a, b, initial_state)
-    return ops.cast(_kernels().linear_recurrence(a, wide, state), b.dtype)
+    a, wide, state = _prepared(a, b, initial_state, time_major)
+    return _in_order(_kernels().linear_recurrence(a, wide, state), b, time_major)
 
 
-def complex_linear_recurrence(a: tuple, b: tuple, initial_state: tuple | None = None) -> tuple[Tensor, Tensor]:
-    """All states of a linear recurrence of complex numbers, each given as its real and its imaginary part.
+def complex_linear_recurrence(
+    a: Tensor, b: Tensor, initial_state: Tensor = None, *, time_major: bool = False
+) -> Tensor:
+    """All states of a linear recurrence of complex numbers, all real parts before all imaginary ones on the last axis.
 
     Args:
-        a: pair like a of `linear_recurrence`.
-        b: pair of floats, (B, T, ...).
-        initial_state: pair, (B, ...), or None for zeros.
+        a: like a of `linear_recurrence`; N complex numbers are (..., 2 N) floats.
+        b: floats, (B, T, ..., 2 N).
+        initial_state: (B, ..., 2 N).
+        time_major: whether time is the first axis and the batch the second, (T, B, ...), which saves copies.
     Returns:
-        The pair of all h, (B, T, ...), in b's dtype; computed in float32 at least.
+        All h, (B, T, ..., 2 N), in b's dtype; computed in float32 at least.
     Raises:
-        ValueError: as `linear_recurrence`.
+        ValueError: as `linear_recurrence`, and for a last axis without a middle.
 
-    >>> turn = np.array([0.0], "float32"), np.array([1.0], "float32")  # i
-    >>> b = np.array([[[1.0], [0.0]]], "float32")
-    >>> real, imaginary = complex_linear_recurrence(turn, (b, np.zeros_like(b)))
-    >>> keras.ops.convert_to_numpy(imaginary).ravel().tolist()
-    [0.0, 1.0]
+    >>> turn = np.array([0.0, 1.0], "float32")  # i
+    >>> b = np.array([[[1.0, 0.0], [0.0, 0.0]]], "float32")
+    >>> keras.ops.convert_to_numpy(complex_linear_recurrence(turn, b)).tolist()
+    [[[1.0, 0.0], [0.0, 1.0]]]
     """
-    b = tuple(ops.convert_to_tensor(part) for part in b)
-    states = (None, None) if initial_state is None else initial_state
-    parts = [_prepared(*given) for given in zip(a, b, states, strict=True)]
-    results = _kernels().complex_linear_recurrence(*(tuple(column) for column in zip(*parts, strict=True)))
-    return tuple(ops.cast(result, part.dtype) for result, part in zip(results, b, strict=True))
+    b = ops.convert_to_tensor(b)
+    a, wide, state = _prepared(a, b, initial_state, time_major)
+    if b.shape[-1] is None or b.shape[-1] % 2:
+        rule = "must hold all real parts before all imaginary ones, (B, T, ..., 2 N)"
+        raise check.refuse("b", rule, tuple(b.shape), "Concatenate both on the last axis.")
+    return _in_order(_kernels().complex_linear_recurrence(a, wide, state), b, time_major)
 
 
-def gated_recurrence(logits: Tensor, candidates: Tensor, initial_state: Tensor = None) -> Tensor:
+def gated_recurrence(
+    logits: Tensor, candidates: Tensor, initial_state: Tensor = None, *, time_major: bool = False
+) -> Tensor:
     """All states of a recurrence that moves towards a candidate by the share that a gate lets through.
 
     h[t] = h[t-1] + σ(l[t]) (c[t] − h[t-1]) = (1 − σ(l[t])) h[t-1] + σ(l[t]) c[t]
@@ -76,6 +82,7 @@ def gated_recurrence(logits: Tensor, candidates: Tensor, initial_state: Tensor =
         logits: l, floats, (B, T, ...).   B: batch, T: steps.
         candidates: c, of the same shape.
         initial_state: h[-1], (B, ...), or None for zeros.
+        time_major: whether time is the first axis and the batch the second, (T, B, ...), which saves copies.
     Returns:
         All h, (B, T, ...), in the candidates' dtype; computed in float32 at least.
     Raises:
@@ -86,12 +93,12 @@ def gated_recurrence(logits: Tensor, candidates: Tensor, initial_state: Tensor =
     [0.5, 0.75, 0.875]
     """
     candidates = ops.convert_to_tensor(candidates)
-    logits, wide, state = _prepared(logits, candidates, initial_state)
+    logits, wide, state = _prepared(logits, candidates, initial_state, time_major)
     if len(logits.shape) != len(candidates.shape):
         raise check.refuse(
             "logits", "must have the shape of candidates", tuple(logits.shape), "Give each step its own."
         )
-    return ops.cast(_kernels().gated_recurrence(logits, wide, state), candidates.dtype)
+    return _in_order(_kernels().gated_recurrence(logits, wide, state), candidates, time_major)
 
 
 def input_share_logits(input_logits: Tensor, forget_logits: Tensor) -> Tensor:
@@ -113,12 +120,13 @@ def input_share_logits(input_logits: Tensor, forget_logits: Tensor) -> Tensor:
     return ops.softplus(-keep) - ops.softplus(-enter)
 
 
-def hold(x: Tensor, mask: Tensor) -> Tensor:
+def hold(x: Tensor, mask: Tensor, *, time_major: bool = False) -> Tensor:
     """At masked steps repeat the last step that counts, zeros before the first.
 
     Args:
         x: floats, (B, T, D).
         mask: bool (B, T), True where a step counts.
+        time_major: whether both come with time first, (T, B, D) and (T, B).
     Returns:
         Tensor of x's shape and dtype.
 
@@ -126,26 +134,40 @@ def hold(x: Tensor, mask: Tensor) -> Tensor:
     >>> keras.ops.convert_to_numpy(held).ravel().tolist()
     [1.0, 1.0, 3.0]
     """
-    counts = ops.cast(mask, x.dtype)[..., None]  # (B, T, 1)
-    return linear_recurrence(ops.broadcast_to(1 - counts, ops.shape(x)), ops.where(counts > 0, x, 0))
+    counts = ops.cast(mask, x.dtype)[..., None]
+    keeps = ops.broadcast_to(1 - counts, ops.shape(x))
+    return linear_recurrence(keeps, ops.where(counts > 0, x, 0), time_major=time_major)
 
 
-def _prepared(a: Tensor, b: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Factors, terms and initial state in float32 (float64 for float64), checked against each other."""
+def _prepared(a: Tensor, b: Tensor, state: Tensor, time_major: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors, terms and initial state, time first, in float32 (float64 for float64), checked against each other."""
     if len(b.shape) < 2:
         advice = "Pass a batch of sequences, such as (1, T, 1)."
-        raise check.refuse("b", "must have a batch and a time axis (B, T, ...)", tuple(b.shape), advice)
+        axes = "a time and a batch axis (T, B, ...)" if time_major else "a batch and a time axis (B, T, ...)"
+        raise check.refuse("b", f"must have {axes}", tuple(b.shape), advice)
     dtype = at_least_float32(b.dtype)
     a = ops.cast(ops.convert_to_tensor(a), dtype)
     if not (_match(a.shape, b.shape) or _match(a.shape, b.shape[2:])):
         rule = f"must have the shape of b, {tuple(b.shape)}, or of one state, {tuple(b.shape[2:])}"
         raise check.refuse("a", rule, tuple(a.shape), "Broadcast it first.")
-    state = ops.zeros_like(b[:, 0], dtype=dtype) if state is None else ops.cast(ops.convert_to_tensor(state), dtype)
-    wanted = (b.shape[0], *b.shape[2:])
+    if not time_major:
+        a = _swapped(a) if len(a.shape) == len(b.shape) else a
+        b = _swapped(b)
+    state = ops.zeros_like(b[0], dtype=dtype) if state is None else ops.cast(ops.convert_to_tensor(state), dtype)
+    wanted = tuple(b.shape[1:])
     if not _match(state.shape, wanted):
         advice = "Pass one state for each sample."
         raise check.refuse("initial_state", f"must have the shape {wanted}", tuple(state.shape), advice)
     return a, ops.cast(b, dtype), state
+
+
+def _in_order(h: Tensor, b: Tensor, time_major: bool) -> Tensor:
+    """A result with time first as the terms came."""
+    return ops.cast(h if time_major else _swapped(h), b.dtype)
+
+
+def _swapped(x: Tensor) -> Tensor:
+    return ops.swapaxes(x, 0, 1)
 
 
 def _match(first: tuple, second: tuple) -> bool:

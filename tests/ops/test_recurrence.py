@@ -19,6 +19,23 @@ numpy = ops.convert_to_numpy
 LENGTHS = [1, 7, 70]
 
 
+def parts(numbers):
+    """Real before imaginary parts."""
+    return np.concatenate([numbers.real, numbers.imag], axis=-1).astype("float32")
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_time_may_come_first(rng, constant):
+    a = rng.uniform(-1, 1, (4,) if constant else (2, 7, 4)).astype("float32")
+    b, state = normal(rng, 2, 7, 4), normal(rng, 2, 4)
+    swap = lambda x: np.swapaxes(x, 0, 1) if x.ndim == 3 else x  # noqa: E731
+    for function in (linear_recurrence, complex_linear_recurrence, *(() if constant else (gated_recurrence,))):
+        got = function(swap(a), swap(b), state, time_major=True)
+        np.testing.assert_allclose(numpy(got), swap(numpy(function(a, b, state))), rtol=1e-5, atol=1e-6)
+    mask = rng.random((2, 7)) > 0.5
+    np.testing.assert_array_equal(numpy(hold(swap(b), mask.T, time_major=True)), swap(numpy(hold(b, mask))))
+
+
 def normal(rng, *shape):
     return (0.8 * rng.standard_normal(shape)).astype("float32")
 
@@ -50,20 +67,19 @@ def test_complex_recurrence_is_its_loop(rng, length):
     a = (0.9 * np.exp(1j * rng.uniform(0, 6, 3))).astype("complex64")
     b = normal(rng, 2, length, 3) + 1j * normal(rng, 2, length, 3)
     state = normal(rng, 2, 3) + 1j * normal(rng, 2, 3)
-    got = complex_linear_recurrence(*((v.real, v.imag) for v in (a, b, state)))
+    got = complex_linear_recurrence(*(parts(v) for v in (a, b, state)))
     expected = oracle.linear_recurrence(a.astype("complex128"), b, state)
-    np.testing.assert_allclose(numpy(got[0]), expected.real, atol=2e-5)
-    np.testing.assert_allclose(numpy(got[1]), expected.imag, atol=2e-5)
+    np.testing.assert_allclose(numpy(got), parts(expected), atol=2e-5)
+    varying = np.broadcast_to(parts(a), (2, length, 6))
+    np.testing.assert_allclose(numpy(complex_linear_recurrence(varying, *map(parts, (b, state)))), numpy(got), atol=2e-5)
 
 
 def test_a_complex_factor_is_a_complex_filter(rng):
     factor = 0.9 * np.exp(0.5j)
     b = normal(rng, 1, 70, 1)
     expected = lfilter([1.0], [1.0, -factor], b.astype("complex128"), axis=1)
-    part = np.array([factor.real], "float32"), np.array([factor.imag], "float32")
-    real, imaginary = complex_linear_recurrence(part, (b, np.zeros_like(b)))
-    np.testing.assert_allclose(numpy(real), expected.real, atol=2e-5)
-    np.testing.assert_allclose(numpy(imaginary), expected.imag, atol=2e-5)
+    got = complex_linear_recurrence(parts(np.array([factor])), parts(b))
+    np.testing.assert_allclose(numpy(got), parts(expected), atol=2e-5)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -119,6 +135,11 @@ def test_half_precision_is_float32_rounded_once(rng, dtype):
 def test_shapes_that_do_not_fit_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         linear_recurrence(*arguments)
+
+
+def test_complex_numbers_have_two_parts():
+    with pytest.raises(ValueError, match="b must hold all real parts before all imaginary ones"):
+        complex_linear_recurrence(np.ones(3), np.ones((2, 5, 3)))
 
 
 def test_gates_need_a_value_for_each_step():

@@ -138,27 +138,32 @@ class LRU(ParallelRecurrence):
         return dense
 
     def recur(self, inputs: Tensor, states: list[Tensor], mask: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """All outputs (B, T, units), and the last state."""
+        """All outputs (T, B, units), and the last state."""
         if mask is not None:
-            inputs = hold(inputs, mask)
-        decay = decay_of(self.log_decay, self.log_phase)
-        terms = self.input_projection(inputs)  # (B, T, 2 N)
+            inputs = hold(inputs, mask, time_major=True)
+        decay = ops.concatenate(decay_of(self.log_decay, self.log_phase))
         scale = ops.exp(self.log_scale)
-        real, imaginary = ops.split(ops.cast(terms, scale.dtype) * ops.concatenate([scale, scale]), 2, axis=-1)
+        terms = self._scaled_projection(inputs, ops.concatenate([scale, scale]))
         if mask is not None:
             keeps = ops.cast(mask, scale.dtype)[..., None]
-            real, imaginary = real * keeps, imaginary * keeps
-            decay = tuple(
-                part * keeps + still * (1 - keeps) for part, still in zip(decay, (1.0, 0.0), strict=True)
-            )  # (B, T, N)
-        real, imaginary = complex_linear_recurrence(decay, (real, imaginary), tuple(states))
-        together = ops.cast(ops.concatenate([real, imaginary], axis=-1), self.compute_dtype)  # (B, T, 2 N)
-        outputs = self.output_projection(together)
+            terms = terms * keeps
+            still = ops.concatenate([ops.ones_like(scale), ops.zeros_like(scale)])
+            decay = decay * keeps + still * (1 - keeps)  # (T, B, 2 N)
+        states = complex_linear_recurrence(decay, terms, ops.concatenate(states, axis=-1), time_major=True)
+        outputs = self.output_projection(ops.cast(states, self.compute_dtype))
         if isinstance(self.feedthrough, keras.layers.Layer):
             outputs = outputs + self.feedthrough(inputs)
         elif self.feedthrough is not None:
             outputs = outputs + self.feedthrough * inputs
-        return outputs, [real[:, -1], imaginary[:, -1]]
+        return outputs, ops.split(states[-1], 2, axis=-1)
+
+    def _scaled_projection(self, inputs: Tensor, scale: Tensor) -> Tensor:
+        """γ B x, (T, B, 2 N) in the dtype of γ. Scaling the kernel is cheaper than scaling all steps."""
+        dense = self.input_projection
+        if dense.quantization_mode is not None:  # then the kernel is not all there is to the product
+            return ops.cast(dense(inputs), scale.dtype) * scale
+        kernel = ops.cast(ops.cast(dense.kernel, scale.dtype) * scale, self.compute_dtype)
+        return ops.cast(ops.matmul(inputs, kernel), scale.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """All arguments, as the constructor takes them."""

@@ -88,9 +88,9 @@ class MinGRU(GatedParallelRecurrence):
         )
 
     def recur(self, inputs: Tensor, states: list[Tensor], mask: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """All h (B, T, N), and the last."""
+        """All h (T, B, N), and the last."""
         logits = self.gates[0](inputs)
         if mask is not None:
             logits = ops.where(mask[..., None], logits, float("-inf"))
-        h = gated_recurrence(logits, self.candidate(inputs), states[0])
-        return h, [h[:, -1]]
+        h = gated_recurrence(logits, self.candidate(inputs), states[0], time_major=True)
+        return h, [h[-1]]

@@ -47,7 +47,7 @@ class ParallelRecurrence(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must say the sizes of its states.")
 
     def recur(self, inputs: Tensor, states: list[Tensor], mask: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """All outputs (B, T, units) and the last states, from inputs (B, T, D) and a mask (B, T) or None."""
+        """All outputs (T, B, units) and the last states, from inputs (T, B, D) and a mask (T, B) or None."""
         raise NotImplementedError(f"{type(self).__name__} must say how it recurs.")
 
     def build(self, inputs_shape: tuple[int | None, ...], initial_state_shape: Any = None) -> None:
@@ -79,15 +79,19 @@ class ParallelRecurrence(keras.layers.Layer):
         Returns:
             (B, T, units) or, without `return_sequences`, (B, units); with `return_state` a list of that and the states.
         """
+        states = self._first_states(inputs, initial_state)
+        inputs = ops.swapaxes(inputs, 0, 1)  # time first: steps then are cut out and put together without copies
+        mask = None if mask is None else ops.swapaxes(mask, 0, 1)
         if self.go_backwards:
-            inputs = ops.flip(inputs, axis=1)
-            mask = None if mask is None else ops.flip(mask, axis=1)
-        outputs, states = self.recur(inputs, self._first_states(inputs, initial_state), mask)
+            inputs = ops.flip(inputs, axis=0)
+            mask = None if mask is None else ops.flip(mask, axis=0)
+        outputs, states = self.recur(inputs, states, mask)
         states = [ops.cast(state, self.compute_dtype) for state in states]
         if self.stateful:
             for variable, state in zip(self.states, states, strict=True):
                 variable.assign(ops.cast(state, variable.dtype))
-        outputs = ops.cast(outputs if self.return_sequences else outputs[:, -1], self.compute_dtype)
+        outputs = ops.swapaxes(outputs, 0, 1) if self.return_sequences else outputs[-1]
+        outputs = ops.cast(outputs, self.compute_dtype)
         return [outputs, *states] if self.return_state else outputs
 
     def _first_states(self, inputs: Tensor, given: Any) -> list[Tensor]:

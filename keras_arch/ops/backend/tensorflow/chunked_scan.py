@@ -26,85 +26,95 @@ def chunked_scan(
     step: Callable[..., tuple],
     state: Any,
     sequences: Sequence[Any],
-    results: int,
+    results: Sequence[Any],
     *,
     before: Callable[..., tuple] | None = None,
     after: Callable[..., tuple] | None = None,
+    sums: Sequence[Any] = (),
     reverse: bool = False,
 ) -> tuple[Any, ...]:
-    """Run `step` over time, and join what it gives for each step.
+    """Run `step` over time, which is the first axis, and join what it gives for each step.
 
     A chunk goes through `before`, which computes from whole chunks what needs no state, then step by step through
     `step`, then through `after`: what stands in the first and the last is a few large operations and not many small
-    ones. No gradient passes: callers give their own. B: batch, T: time, C: steps of a chunk.
+    ones. While one chunk's steps run, the next one can be prepared. No gradient passes: callers give their own. Cutting
+    the first axis copies nothing.   T: time, B: batch, C: steps of a chunk.
 
     Args:
         step: (state, *values of one step, (B, ...) each) -> (state, *values to keep, (B, ...) each).
         state: before the first step, (B, ...).
-        sequences: tensors (B, T, ...). Those of unknown or indivisible length are filled up with zeros at the end.
-        results: how many tensors come back; each has the dtype of the state and the shape (B, T, ...) of it over time.
-        before: (*chunks of the sequences, (B, C, ...)) -> (*chunks for `step`); None hands on the sequences.
-        after: (*chunks of what `step` keeps, *chunks for `step`, *chunks of the sequences) -> (*chunks to return);
-            None returns what `step` keeps.
+        sequences: tensors (T, B, ...). Those of unknown or indivisible length are filled up with zeros at the end.
+        results: one tensor (B, ...) for each sequence that comes back, with the shape and dtype of one of its steps.
+        before: (*chunks of the sequences, (C, B, ...)) -> (*chunks for `step`); None hands on the sequences.
+        after: (state before the chunk, *chunks of what `step` keeps, *chunks for `step`, *chunks of the sequences) ->
+            (*chunks to return, *what to add to the sums); None returns what `step` keeps.
+        sums: what the sums over all chunks start from, tensors of any shape.
         reverse: whether to run from the last step to the first.
     Returns:
-        The state after the last step, and tensors (B, T, ...) in the order of time.
+        The state after the last step, tensors (T, B, ...) in the order of time, and the sums.
     """
     sequences = [tf.stop_gradient(tensor) for tensor in sequences]
-    state = tf.stop_gradient(state)
-    known = sequences[0].shape[1]
-    length = tf.shape(sequences[0])[1] if known is None else known
+    state, sums = tf.stop_gradient(state), [tf.stop_gradient(value) for value in sums]
+    known = sequences[0].shape[0]
+    length = tf.shape(sequences[0])[0] if known is None else known
     steps = chunk_length(known)
     chunks = -(-length // steps)
     if known is None or known % steps:
         sequences = [_filled(tensor, chunks * steps - length) for tensor in sequences]
 
     def run(state: Any, pieces: list) -> tuple[Any, tuple]:
+        entering = state
         inputs = tuple(pieces) if before is None else before(*pieces)
-        columns = [tf.unstack(tensor, steps, axis=1) for tensor in inputs]
+        rows = [tf.unstack(tensor, steps) for tensor in inputs]
         kept: list = [None] * steps
         for t in reversed(range(steps)) if reverse else range(steps):
-            state, *kept[t] = step(state, *(column[t] for column in columns))
-        tiles = [tf.stack(values, axis=1) for values in zip(*kept, strict=True)]  # (B, C, ...)
-        return state, tuple(tiles) if after is None else after(*tiles, *inputs, *pieces)
+            state, *kept[t] = step(state, *(row[t] for row in rows))
+        tiles = [tf.stack(values) for values in zip(*kept, strict=True)]  # (C, B, ...)
+        return state, tuple(tiles) if after is None else after(entering, *tiles, *inputs, *pieces)
+
+    count = len(results)
 
     if known is not None and known <= steps:
-        state, tiles = run(state, sequences)
-        return state, *tiles
+        state, given = run(state, sequences)
+        return state, *given[:count], *(total + more for total, more in zip(sums, given[count:], strict=True))
 
-    shape = (state.shape[0], steps, *state.shape[1:])
-    arrays = [tf.TensorArray(state.dtype, chunks, element_shape=shape) for _ in range(results)]
+    arrays = [
+        tf.TensorArray(result.dtype, chunks, element_shape=tf.TensorShape([steps]).concatenate(result.shape))
+        for result in results
+    ]
 
-    def body(turn: Any, state: Any, *arrays: tf.TensorArray) -> tuple:
+    def body(turn: Any, state: Any, arrays: list, sums: list) -> tuple:
         place = chunks - 1 - turn if reverse else turn
-        state, tiles = run(state, [_chunk(tensor, place, steps) for tensor in sequences])
-        return turn + 1, state, *(array.write(place, tile) for array, tile in zip(arrays, tiles, strict=True))
+        state, given = run(state, [_chunk(tensor, place, steps) for tensor in sequences])
+        arrays = [array.write(place, tile) for array, tile in zip(arrays, given[:count], strict=True)]
+        return turn + 1, state, arrays, [total + more for total, more in zip(sums, given[count:], strict=True)]
 
-    _, state, *arrays = tf.while_loop(
-        lambda turn, *_: turn < chunks, body, (0, state, *arrays), maximum_iterations=chunks, parallel_iterations=1
+    _, state, arrays, sums = tf.while_loop(
+        lambda turn, *_: turn < chunks,
+        body,
+        (0, state, arrays, sums),
+        maximum_iterations=chunks,
+        parallel_iterations=4,
     )
-    return state, *(_joined(array.stack(), known, length) for array in arrays)
+    return state, *(_joined(array.stack(), known, length) for array in arrays), *sums
 
 
 def _chunk(tensor: Any, place: Any, steps: int) -> Any:
-    """(B, C, ...) at a place that a loop counts. XLA takes a slice only with a start and a size, not with an end."""
-    shape = tf.shape(tensor)
-    start = tf.concat([[0, place * steps], tf.zeros_like(shape[2:])], axis=0)
-    piece = tf.slice(tensor, start, tf.concat([shape[:1], [steps], shape[2:]], axis=0))
-    return tf.ensure_shape(piece, (tensor.shape[0], steps, *tensor.shape[2:]))
+    """(C, B, ...) at a place that a loop counts. XLA takes a slice only with a start and a size, not with an end."""
+    rest = tf.shape(tensor)[1:]
+    piece = tf.slice(tensor, tf.concat([[place * steps], tf.zeros_like(rest)], 0), tf.concat([[steps], rest], 0))
+    return tf.ensure_shape(piece, (steps, *tensor.shape[1:]))
 
 
 def _filled(tensor: Any, more: Any) -> Any:
     """Lengthen time by zeros at the end."""
-    return tf.pad(tensor, [[0, 0], [0, more]] + [[0, 0]] * (tensor.shape.rank - 2))
+    return tf.pad(tensor, [[0, more]] + [[0, 0]] * (tensor.shape.rank - 1))
 
 
 def _joined(tiles: Any, known: int | None, length: Any) -> Any:
-    """(chunks, B, C, ...) -> (B, T, ...)"""
-    rest = list(range(3, tiles.shape.rank))
-    tiles = tf.transpose(tiles, (1, 0, 2, *rest))  # (B, chunks, C, ...)
+    """(chunks, C, B, ...) -> (T, B, ...)"""
     shape = tf.shape(tiles)
-    joined = tf.reshape(tiles, tf.concat([shape[:1], [shape[1] * shape[2]], shape[3:]], axis=0))
-    if known is None or known % tiles.shape[2]:
-        joined = joined[:, :length]
-    return tf.ensure_shape(joined, (tiles.shape[0], known, *tiles.shape[3:]))
+    joined = tf.reshape(tiles, tf.concat([[shape[0] * shape[1]], shape[2:]], axis=0))
+    if known is None or known % tiles.shape[1]:
+        joined = joined[:length]
+    return tf.ensure_shape(joined, (known, *tiles.shape[2:]))

@@ -25,12 +25,12 @@ def test_chunks_are_neither_long_nor_many():
 def test_steps_run_in_their_order_with_what_stands_around_them(rng, monkeypatch, length, reverse):
     """A recurrence that cannot be reordered: h = sin(h + 2 x), returned as h + 3 + x."""
     monkeypatch.setattr(module, "STEPS", 4)
-    x = rng.standard_normal((2, length, 3))
+    x = rng.standard_normal((length, 2, 3))
     state = rng.standard_normal((2, 3))
     expected, h = np.zeros_like(x), state
     for t in reversed(range(length)) if reverse else range(length):
-        h = np.sin(h + 2 * x[:, t])
-        expected[:, t] = h + 3 + x[:, t]
+        h = np.sin(h + 2 * x[t])
+        expected[t] = h + 3 + x[t]
     if reverse and length == 11:
         pytest.skip("a reversed scan meets the zeros of a last chunk first")
 
@@ -40,11 +40,21 @@ def test_steps_run_in_their_order_with_what_stands_around_them(rng, monkeypatch,
 
     run = tf.function(
         lambda state, x: chunked_scan(
-            step, state, (x,), 1, before=lambda x: (2 * x,), after=lambda kept, doubled, x: (kept + x,), reverse=reverse
+            step,
+            state,
+            (x,),
+            (state,),
+            before=lambda x: (2 * x,),
+            after=lambda entering, kept, doubled, x: (kept + x, tf.reduce_sum(x), tf.reduce_sum(entering)),
+            sums=(tf.constant(1.0, x.dtype), tf.constant(0.0, x.dtype)),
+            reverse=reverse,
         )
     )
-    last, got = run(tf.constant(state), tf.constant(x))
+    last, got, total, entered = run(tf.constant(state), tf.constant(x))
     np.testing.assert_allclose(got, expected, rtol=1e-12)
+    np.testing.assert_allclose(total, 1 + x.sum(), rtol=1e-12)
+    if length <= 4:
+        np.testing.assert_allclose(entered, state.sum(), rtol=1e-12)
     if length % 4 == 0 or length < 4:
         np.testing.assert_allclose(last, h, rtol=1e-12)
 
@@ -53,11 +63,11 @@ def test_shapes_stay_known_where_they_are(monkeypatch):
     monkeypatch.setattr(module, "STEPS", 4)
     seen = []
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 9, 3)), tf.TensorSpec((2, None, 3))])
+    @tf.function(input_signature=[tf.TensorSpec((9, None, 3)), tf.TensorSpec((None, 2, 3))])
     def shapes(known, unknown):
         for x in (known, unknown):
-            seen.append(chunked_scan(lambda h, v: (h + v, h), x[:, 0], (x,), 1)[1].shape.as_list())
+            seen.append(chunked_scan(lambda h, v: (h + v, h), x[0], (x,), (x[0],))[1].shape.as_list())
         return tf.constant(0)
 
     shapes.get_concrete_function()
-    assert seen == [[None, 9, 3], [2, None, 3]]
+    assert seen == [[9, None, 3], [None, 2, 3]]
