@@ -3,11 +3,13 @@
 from typing import Any
 
 import keras
-from keras import constraints, initializers, regularizers
+from keras import constraints, initializers, ops, regularizers
 
 from keras_arch.core import check
 from keras_arch.core.initializer import cloned
 from keras_arch.layers.recurrent.parallel_recurrence import ParallelRecurrence
+
+Tensor = Any
 
 
 class GatedParallelRecurrence(ParallelRecurrence):
@@ -82,6 +84,15 @@ class GatedParallelRecurrence(ParallelRecurrence):
         super().build(inputs_shape)
         for dense in (*self.gates, self.candidate):
             dense.build(inputs_shape)
+
+    def products(self, inputs: Tensor) -> list[Tensor]:
+        """What the gates' products, and last the candidate's, make of inputs (T, B, D): (T, B, N) each.
+
+        They see rows (T B, D): a product of matrices is fused with the addition of its bias, one of more axes is not.
+        """
+        rows = ops.reshape(inputs, (-1, inputs.shape[-1]))
+        shape = (*ops.shape(inputs)[:2], self.units)
+        return [ops.reshape(dense(rows), shape) for dense in (*self.gates, self.candidate)]
 
     def get_config(self) -> dict[str, Any]:
         """All arguments, as the constructor takes them."""

@@ -89,8 +89,8 @@ class MinGRU(GatedParallelRecurrence):
 
     def recur(self, inputs: Tensor, states: list[Tensor], mask: Tensor) -> tuple[Tensor, list[Tensor]]:
         """All h (T, B, N), and the last."""
-        logits = self.gates[0](inputs)
+        logits, candidates = self.products(inputs)
         if mask is not None:
             logits = ops.where(mask[..., None], logits, float("-inf"))
-        h = gated_recurrence(logits, self.candidate(inputs), states[0], time_major=True)
+        h = gated_recurrence(logits, candidates, states[0], time_major=True)
         return h, [h[-1]]

@@ -91,9 +91,9 @@ class MinLSTM(GatedParallelRecurrence):
 
     def recur(self, inputs: Tensor, states: list[Tensor], mask: Tensor) -> tuple[Tensor, list[Tensor]]:
         """All h (T, B, N), and the last."""
-        enter, keep = (gate(inputs) for gate in self.gates)
+        enter, keep, candidates = self.products(inputs)
         logits = input_share_logits(enter, keep)
         if mask is not None:
             logits = ops.where(mask[..., None], logits, float("-inf"))
-        h = gated_recurrence(logits, self.candidate(inputs), states[0], time_major=True)
+        h = gated_recurrence(logits, candidates, states[0], time_major=True)
         return h, [h[-1]]

@@ -151,21 +151,20 @@ def _gated_gradients(*given: Any) -> tuple[tuple[Any, Any, Any], Callable]:
     """
     _, candidates, initial_state, h, d_h, gates = given
 
-    def step(carried: Any, gate: Any, d: Any) -> tuple:
+    def step(carried: Any, keep: Any, d: Any) -> tuple:
         g = d + carried
-        d_candidate = gate * g
-        return g - d_candidate, g, d_candidate
+        return keep * g, g
 
-    def after(_: Any, g: Any, d_candidate: Any, *rest: Any) -> tuple:
+    def after(_: Any, g: Any, *rest: Any) -> tuple:
         *_, gate, candidate, __, before = rest
-        return tf.raw_ops.SigmoidGrad(y=gate, dy=g * (candidate - before)), d_candidate
+        return tf.raw_ops.SigmoidGrad(y=gate, dy=g * (candidate - before)), gate * g
 
     d_initial_state, d_logits, d_candidates = chunked_scan(
         step,
         tf.zeros_like(d_h[0]),
         (gates, candidates, d_h, _previous(h, initial_state)),
         (initial_state, initial_state),
-        before=lambda gate, _, d, __: (gate, d),
+        before=lambda gate, _, d, __: (1 - gate, d),
         after=after,
         reverse=True,
     )
