@@ -40,7 +40,8 @@ class Pruning(keras.callbacks.Callback):
         schedule: callable `step -> (update_now, sparsity)`: `PolynomialSchedule`, `CosineSchedule`, `StepSchedule`,
             `ConstantSchedule`, one of tfmot's.
         criterion: "magnitude", "random", or a callable that takes a variable and returns scores of its shape.
-        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), or an object; see `compression.Pruner`.
+        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), "channel" (whole filters and units, for
+            `compression.shrink`), or an object; see `compression.Pruner`.
         scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
         targets: None for all kernels, a list of layer paths, or a callable `(path, variable) -> bool`; see
             `compression.scope.select`.

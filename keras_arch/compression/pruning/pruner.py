@@ -13,6 +13,7 @@ from keras_arch.compression import scope as scopes
 from keras_arch.compression.pruning import criteria, patterns
 from keras_arch.compression.pruning.deadlines import Deadlines
 from keras_arch.compression.pruning.masked_apply import MaskedSteps, holding_zeros
+from keras_arch.compression.pruning.ranking import SeparateWeights
 from keras_arch.compression.report import SparsityReport, measure
 from keras_arch.compression.schedule import ConstantSchedule, Schedule
 from keras_arch.core import check
@@ -31,8 +32,8 @@ class Pruner:
         schedule: callable `step -> (update_now, sparsity)`, such as `PolynomialSchedule`.
         criterion: "magnitude", "random", or a callable that takes a variable and returns scores of its shape; the
             smallest go, infinity is never pruned before anything finite.
-        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), one of `compression.pruning.patterns`, or an object
-            with the two methods of `Unstructured`, and `max_sparsity` where not everything can go.
+        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), "channel", one of `compression.pruning.patterns`, or an
+            object with the two methods of `Unstructured`, and `max_sparsity` where not everything can go.
         scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
         targets: what is pruned, see `compression.scope.select`; None means kernels.
     Raises:
@@ -68,18 +69,22 @@ class Pruner:
         self.criterion = check_criterion(criterion)
         self.pattern = check_pattern(pattern)
         self.scope = check.one_of("scope", scope, scopes.SCOPES)
-        self.targets = scopes.select(model, targets)
+        self._ranking = _ranking(self.pattern, model, targets)
         self.sparsity = 0.0
         self.deadlines: Deadlines | None = None
         self._asked: int | None = None
-        for _ in self._units(self._scores()):
-            pass
+        self._ranking.check(self._scores())
         self._check_reach(schedules.sparsity_in_the_end(self.schedule))
 
     @property
+    def targets(self) -> tuple[scopes.Target, ...]:
+        """The weights that are ranked and reported."""
+        return self._ranking.targets
+
+    @property
     def variables(self) -> list[keras.Variable]:
-        """The weights that are pruned."""
-        return [target.variable for target in self.targets]
+        """The weights that are pruned: those of `targets`, and after them what goes along."""
+        return self._ranking.variables
 
     def due(self, step: int) -> bool:
         """Say whether `update(step)` would choose masks, without touching anything.
@@ -133,7 +138,7 @@ class Pruner:
             gone = self.deadlines.pending(now)
             scores = [
                 np.where(pending | (variable.numpy() == 0), -np.inf, score)
-                for score, pending, variable in zip(self._scores(), gone, self.variables, strict=True)
+                for score, pending, variable in zip(self._scores(), gone, self.variables, strict=False)
             ]
             self.deadlines.add(now, [(step, self._marks(scores, sparsity)) for step, sparsity in choices])
             self.sparsity = choices[-1][1]
@@ -184,17 +189,7 @@ class Pruner:
 
     def _marks(self, scores: Iterable[np.ndarray], sparsity: float) -> list[np.ndarray]:
         self._check_reach(sparsity)
-        units = scopes.smallest(self._units(scores), sparsity, self.scope)
-        shapes = [tuple(variable.shape) for variable in self.variables]
-        return [self.pattern.weights(unit, shape) for unit, shape in zip(units, shapes, strict=True)]
-
-    def _units(self, scores: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Scores of the units that the pattern ranks."""
-        for target, score in zip(self.targets, scores, strict=True):
-            try:
-                yield self.pattern.units(score)
-            except ValueError as error:
-                raise ValueError(f"pattern does not fit {target.path}/{target.variable.name}: {error}") from error
+        return self._ranking.marks(scores, sparsity, self.scope)
 
     def _check_reach(self, sparsity: float | None) -> None:
         limit = getattr(self.pattern, "max_sparsity", 1.0)
@@ -297,6 +292,15 @@ def check_pattern(pattern: Any) -> Any:
     Unstructured()
     """
     pattern = resolve("pattern", pattern, patterns)
-    if not all(callable(getattr(pattern, method, None)) for method in ("units", "weights")):
+    methods = ("for_model",) if hasattr(pattern, "for_model") else ("units", "weights")
+    if not all(callable(getattr(pattern, method, None)) for method in methods):
         raise check.refuse("pattern", "must have the methods units and weights", pattern, "Pass 'unstructured'.")
     return pattern
+
+
+def _ranking(pattern: Any, model: keras.Model, targets: scopes.Targets) -> Any:
+    """What ranks the weights of a model: one by one, or as the pattern says."""
+    chosen = scopes.select(model, targets)
+    if not hasattr(pattern, "for_model"):
+        return SeparateWeights(pattern, chosen)
+    return pattern.for_model(model, chosen, named=targets is not None and not callable(targets))

@@ -61,6 +61,16 @@ class Mixing:
         """F, the number of output channels."""
         return self._kernels[-1].shape[-2 if isinstance(self.layer, _TRANSPOSED) else -1]
 
+    @property
+    def maker(self) -> keras.Variable:
+        """The kernel whose filters make the output channels."""
+        return self.layer.pointwise_kernel if isinstance(self.layer, _SEPARABLE) else self.layer.kernel
+
+    @property
+    def filter_axis(self) -> int:
+        """The axis of that kernel that counts filters."""
+        return -2 if isinstance(self.layer, _TRANSPOSED) else -1
+
     def activation(self) -> Callable[[np.ndarray], np.ndarray]:
         """What the layer's activation makes of known values; raises UntraceableError where it may mix channels."""
         return elementwise(self.layer.activation)

@@ -75,13 +75,18 @@ class Passing:
         """Channels of the output."""
         return Channels(np.repeat(channels.units, self.multiplier), self._values(channels.values))
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether it has a kernel: one of each channel, or several."""
+        return type(self.layer) in _DEPTHWISE
+
     def cut(self, inputs: np.ndarray) -> list[np.ndarray]:
         """Weights of the smaller layer.
 
         Args:
             inputs: bool array (C,), the channels that stay.
         """
-        if type(self.layer) not in _DEPTHWISE:
+        if not self.multiplies:
             return [np.compress(inputs, weight, axis=self.axis) for weight in self.weights]
         kernel, *bias = self.weights
         return [kernel[..., inputs, :], *(part[np.repeat(inputs, self.multiplier)] for part in bias)]

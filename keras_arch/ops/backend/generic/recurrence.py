@@ -1,4 +1,4 @@
-"""Linear recurrences in keras.ops, for backends that differentiate and compile a scan themselves. Time is the first axis."""
+"""Linear recurrences in keras.ops, where the backend differentiates and compiles a scan itself. Time comes first."""
 
 from typing import Any
 
