@@ -8,7 +8,7 @@ import keras
 
 from keras_arch.compression.pruning.guarded_step import GuardedStep
 from keras_arch.compression.pruning.masked_apply import innermost
-from keras_arch.compression.pruning.pruner import Pruner, check_criterion, check_pattern, check_schedule
+from keras_arch.compression.pruning.pruner import Overrides, Pruner, check_criterion, check_pattern, check_schedule
 from keras_arch.compression.report import SparsityReport
 from keras_arch.compression.schedule import Schedule
 from keras_arch.compression.scope import SCOPES, Targets
@@ -39,12 +39,14 @@ class Pruning(keras.callbacks.Callback):
     Args:
         schedule: callable `step -> (update_now, sparsity)`: `PolynomialSchedule`, `CosineSchedule`, `StepSchedule`,
             `ConstantSchedule`, one of tfmot's.
-        criterion: "magnitude", "random", or a callable that takes a variable and returns scores of its shape.
+        criterion: "magnitude", "random", a callable that takes a variable and returns scores of its shape, or one that
+            looks at data, such as `compression.pruning.criteria.Taylor(x, y)`; see `compression.Pruner`.
         pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), "channel" (whole filters and units, for
-            `compression.shrink`), or an object; see `compression.Pruner`.
+            `compression.shrink`), "head" (of attention), or an object; see `compression.Pruner`.
         scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
         targets: None for all kernels, a list of layer paths, or a callable `(path, variable) -> bool`; see
             `compression.scope.select`.
+        overrides: layers that end at a sparsity of their own, `{"conv1": 0.3}`; see `compression.Pruner`.
         log_dir: directory for TensorBoard: after each epoch the sparsity of each weight as the vector "sparsity", and
             the scalars "sparsity/total" and "sparsity/target".
     Raises:
@@ -66,6 +68,7 @@ class Pruning(keras.callbacks.Callback):
         scope: str = "layer",
         targets: Targets = None,
         log_dir: str | os.PathLike[str] | None = None,
+        overrides: Overrides = None,
     ) -> None:
         super().__init__()
         self.schedule = check_schedule(schedule)
@@ -74,6 +77,7 @@ class Pruning(keras.callbacks.Callback):
         self.scope = check.one_of("scope", scope, SCOPES)
         self.targets = targets
         self.log_dir = log_dir
+        self.overrides = overrides
         self._pruner: Pruner | None = None
         self._guard: GuardedStep | None = None
         self._writer: Any = None
@@ -134,7 +138,7 @@ class Pruning(keras.callbacks.Callback):
 
     def _make_pruner(self) -> Pruner:
         model = self.model
-        pruner = Pruner(model, self.schedule, self.criterion, self.pattern, self.scope, self.targets)
+        pruner = Pruner(model, self.schedule, self.criterion, self.pattern, self.scope, self.targets, self.overrides)
         # A compiled step can't read variables on JAX: only there are masks early when several steps are one execution.
         skips = innermost(model.optimizer) is not model.optimizer
         if keras.backend.backend() != "jax" and (skips or model.steps_per_execution > 1):

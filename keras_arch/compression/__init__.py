@@ -11,11 +11,13 @@ from keras_arch.compression.quantization.scheme import PerChannel, PerTensor, Sc
 from keras_arch.compression.quantization_report import QuantizationReport
 from keras_arch.compression.report import LayerSparsity, SparsityReport, sparsity_report
 from keras_arch.compression.schedule import ConstantSchedule, CosineSchedule, PolynomialSchedule, StepSchedule
+from keras_arch.compression.sensitivity import LayerSensitivity, SensitivityReport, sensitivity
 from keras_arch.compression.shrink_report import ShrinkReport, ShrunkLayer
 
 __all__ = [
     "ConstantSchedule",
     "CosineSchedule",
+    "LayerSensitivity",
     "LayerSparsity",
     "PerChannel",
     "PerTensor",
@@ -23,6 +25,7 @@ __all__ = [
     "Pruner",
     "QuantizationReport",
     "Scheme",
+    "SensitivityReport",
     "ShrinkReport",
     "ShrunkLayer",
     "SparsityReport",
@@ -34,6 +37,7 @@ __all__ = [
     "quantization",
     "quantize",
     "run_litert",
+    "sensitivity",
     "shrink",
     "shrink_report",
     "sparsity_report",

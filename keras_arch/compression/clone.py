@@ -20,25 +20,32 @@ def copy_of(layer: keras.Layer, **changes: Any) -> keras.Layer:
     return type(layer).from_config({**layer.get_config(), **changes})
 
 
-def clone(model: keras.Model, copy: Callable[[Any], Any]) -> keras.Model:
+def clone(
+    model: keras.Model, copy: Callable[[Any], Any], shapes: Sequence[tuple[int | None, ...]] | None = None
+) -> keras.Model:
     """Rebuild a model from copies of its layers, not compiled: a loss that cannot be serialised does no harm.
 
     Args:
         model: a built Sequential or functional model.
         copy: maps each layer to its copy, and each bare operation to one that may be called again.
+        shapes: of its inputs, the batch included, in the order of `keras.tree.flatten`; None for those it has.
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="head")])
     >>> clone(model, copy_of).layers[0].name
     'head'
     """
     if isinstance(model, keras.Sequential):
-        inputs = keras.Input(batch_shape=model.input_shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
+        shape = shapes[0] if shapes else model.input_shape
+        inputs = keras.Input(batch_shape=shape, dtype=model.inputs[0].dtype, name=model.inputs[0].name)
         return keras.Sequential([inputs, *(copy(layer) for layer in model.layers)], name=model.name)
     # `clone_model` copies how a model is compiled; this view of the same graph is not. Left alone it names input layers
     # after their tensors.
     view = keras.Model(model.input, model.output, name=model.name)
     entries = {id(layer.output): layer for layer in view.layers if isinstance(layer, keras.layers.InputLayer)}
-    inputs = keras.tree.map_structure(lambda tensor: copy_of(entries[id(tensor)]).output, view.input)
+    wanted = iter(shapes or [tensor.shape for tensor in keras.tree.flatten(view.input)])
+    inputs = keras.tree.map_structure(
+        lambda tensor: copy_of(entries[id(tensor)], batch_shape=next(wanted)).output, view.input
+    )
     return keras.models.clone_model(view, input_tensors=inputs, clone_function=copy)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -96,7 +96,9 @@ def select(model: keras.Model, targets: Targets = None) -> tuple[Target, ...]:
     return tuple(chosen)
 
 
-def smallest(scores: Iterable[np.ndarray], sparsity: float, scope: str) -> list[np.ndarray]:
+def smallest(
+    scores: Iterable[np.ndarray], sparsity: float, scope: str, own: Mapping[int, float] | None = None
+) -> list[np.ndarray]:
     """Mark the scores that go: a fraction of each array, or of all together.
 
     marked = round(sparsity · n) of the smallest, n: scores in one array ("layer") or in all ("global").
@@ -105,6 +107,7 @@ def smallest(scores: Iterable[np.ndarray], sparsity: float, scope: str) -> list[
         scores: arrays of any shapes.
         sparsity: fraction to mark, in [0, 1).
         scope: "layer" or "global"; a global ranking compares scores as they are and may empty a layer.
+        own: index of an array to a fraction of its own; that array is ranked alone.
     Returns:
         Boolean arrays of the same shapes, True for what goes.
 
@@ -115,10 +118,36 @@ def smallest(scores: Iterable[np.ndarray], sparsity: float, scope: str) -> list[
     >>> [mask.tolist() for mask in smallest(scores, 0.5, "global")]
     [[True, True], [False, False]]
     """
+    own = own or {}
     if scope == "layer":
-        return [masks.smallest_masks([score], round(sparsity * score.size))[0] for score in scores]
+        return [_smallest([score], own.get(number, sparsity))[0] for number, score in enumerate(scores)]
     scores = list(scores)
-    return masks.smallest_masks(scores, round(sparsity * sum(score.size for score in scores)))
+    together = iter(_smallest([score for number, score in enumerate(scores) if number not in own], sparsity))
+    return [
+        _smallest([score], own[number])[0] if number in own else next(together) for number, score in enumerate(scores)
+    ]
+
+
+def kernels_of(model: keras.Model, name: str, argument: str = "targets") -> list[keras.Variable]:
+    """The kernels of a layer and of the layers inside it, as `select` takes them for a name.
+
+    Args:
+        model: a built model.
+        name: path or name of a layer.
+        argument: what to call it in errors.
+    Raises:
+        ValueError: if there is no such layer.
+
+    >>> from keras_arch.compression.scope import kernels_of
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="head")])
+    >>> [kernel.name for kernel in kernels_of(model, "head")]
+    ['kernel']
+    """
+    return _inside(model, name, _trainable(model), argument)
+
+
+def _smallest(scores: list[np.ndarray], sparsity: float) -> list[np.ndarray]:
+    return masks.smallest_masks(scores, round(sparsity * sum(score.size for score in scores))) if scores else []
 
 
 def _trainable(model: keras.Model) -> list[tuple[Target, keras.Layer]]:
@@ -141,9 +170,11 @@ def _is_kernel(layer: keras.Layer, variable: keras.Variable) -> bool:
     return len(variable.shape) >= 2 and not named_otherwise and not isinstance(layer, _DENSE_LAYERS)
 
 
-def _inside(model: keras.Model, name: str, weights: list[tuple[Target, keras.Layer]]) -> list[keras.Variable]:
+def _inside(
+    model: keras.Model, name: str, weights: list[tuple[Target, keras.Layer]], argument: str = "targets"
+) -> list[keras.Variable]:
     """Weights below the layer `name`: its kernels or, if it has none, its trainable weights of rank 2 or more."""
-    below = {id(variable) for variable in find(model, name, "targets").trainable_variables}
+    below = {id(variable) for variable in find(model, name, argument).trainable_variables}
     own = [(target.variable, layer) for target, layer in weights if id(target.variable) in below]
     kernels = [variable for variable, layer in own if _is_kernel(layer, variable)]
     return kernels or [variable for variable, _ in own if len(variable.shape) >= 2 and "bias" not in variable.name]

@@ -2,6 +2,7 @@
 
 from keras_arch.plots.gallery import gallery
 from keras_arch.plots.overlay import overlay
+from keras_arch.plots.sensitivity import sensitivity
 from keras_arch.plots.sparsity import sparsity
 
-__all__ = ["gallery", "overlay", "sparsity"]
+__all__ = ["gallery", "overlay", "sensitivity", "sparsity"]

@@ -19,10 +19,10 @@ def key(*values):
 
 
 def test_the_expectation_is_the_mean_of_the_choices(rng):
-    old, new = rng.normal(size=(2, 3))
-    draws = [numpy(zoneout(old, new, 0.3, np.full(3, u))) for u in np.arange(0.005, 1, 0.01)]
-    np.testing.assert_allclose(np.mean(draws, axis=0), numpy(zoneout(old, new, 0.3, None)), rtol=1e-6)
-    np.testing.assert_array_equal(numpy(zoneout(old, new, 0.0, np.zeros(3))), new)
+    old, new = rng.normal(size=(2, 3)).astype("float32")
+    draws = [numpy(zoneout(old, new, 0.3, np.full(3, u, "float32"))) for u in np.arange(0.005, 1, 0.01)]
+    np.testing.assert_allclose(np.mean(draws, axis=0), numpy(zoneout(old, new, 0.3, None)), rtol=1e-5)
+    np.testing.assert_array_equal(numpy(zoneout(old, new, 0.0, np.zeros(3, "float32"))), new)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

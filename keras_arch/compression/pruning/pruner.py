@@ -1,6 +1,7 @@
 """Pruning apart from `fit`: choose masks by a schedule, hold them, report."""
 
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,8 +18,10 @@ from keras_arch.compression.pruning.ranking import SeparateWeights
 from keras_arch.compression.report import SparsityReport, measure
 from keras_arch.compression.schedule import ConstantSchedule, Schedule
 from keras_arch.core import check
-from keras_arch.core.identifiers import resolve
+from keras_arch.core.identifiers import identifiers, resolve
 from keras_arch.ops import sparsity as masks
+
+Overrides = Mapping[str, float] | None
 
 
 class Pruner:
@@ -31,11 +34,16 @@ class Pruner:
         model: a built model; it is not wrapped or changed, only the values of its weights are.
         schedule: callable `step -> (update_now, sparsity)`, such as `PolynomialSchedule`.
         criterion: "magnitude", "random", or a callable that takes a variable and returns scores of its shape; the
-            smallest go, infinity is never pruned before anything finite.
-        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), "channel", one of `compression.pruning.patterns`, or an
-            object with the two methods of `Unstructured`, and `max_sparsity` where not everything can go.
+            smallest go, infinity is never pruned before anything finite. Or an object with a method
+            `for_model(model, variables)` that returns such a callable, such as `Taylor(x, y)`; it is called here, and
+            each time masks are chosen.
+        pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), "channel", "head", one of
+            `compression.pruning.patterns`, or an object with the two methods of `Unstructured`, and `max_sparsity`
+            where not everything can go.
         scope: "layer" prunes the same fraction of every weight, "global" ranks all weights together.
         targets: what is pruned, see `compression.scope.select`; None means kernels.
+        overrides: layers that end at a sparsity of their own, `{"conv1": 0.3, "head": 0.0}`, by path or name. On the
+            way there they keep the proportion to the others; with the scope "global" each is ranked alone.
     Raises:
         ValueError: if an argument breaks its rule, the criterion gives NaN or another shape, the pattern does not fit
             a weight, or the schedule ends above what the pattern can reach. The weights are untouched then.
@@ -63,6 +71,7 @@ class Pruner:
         pattern: str | Any = "unstructured",
         scope: str = "layer",
         targets: scopes.Targets = None,
+        overrides: Overrides = None,
     ) -> None:
         self.model = model
         self.schedule = check_schedule(schedule)
@@ -73,8 +82,10 @@ class Pruner:
         self.sparsity = 0.0
         self.deadlines: Deadlines | None = None
         self._asked: int | None = None
+        end = schedules.sparsity_in_the_end(self.schedule)
+        self._check_reach(end)
+        self._shares = self._shares_of(overrides, end)
         self._ranking.check(self._scores())
-        self._check_reach(schedules.sparsity_in_the_end(self.schedule))
 
     @property
     def targets(self) -> tuple[scopes.Target, ...]:
@@ -189,7 +200,37 @@ class Pruner:
 
     def _marks(self, scores: Iterable[np.ndarray], sparsity: float) -> list[np.ndarray]:
         self._check_reach(sparsity)
-        return self._ranking.marks(scores, sparsity, self.scope)
+        return self._ranking.marks(scores, sparsity, self.scope, self._own(sparsity))
+
+    def _own(self, sparsity: float) -> dict[int, float]:
+        return {number: value * min(sparsity / end, 1.0) for number, (value, end) in self._shares.items()}
+
+    def _shares_of(self, overrides: Overrides, end: float | None) -> dict[int, tuple[float, float]]:
+        """Index of a target to the sparsity it ends at, and that of the schedule."""
+        if not overrides:
+            return {}
+        if not isinstance(overrides, Mapping):
+            advice = "Pass for example {'head': 0.5}."
+            raise check.refuse("overrides", "must map names of layers to sparsities", overrides, advice)
+        if not end:
+            raise check.refuse(
+                "schedule",
+                "must say where it ends, above 0, for overrides to have a proportion to it",
+                self.schedule,
+                "Pass a schedule of keras_arch, such as PolynomialSchedule.",
+            )
+        places = {id(target.variable): number for number, target in enumerate(self.targets)}
+        shares = {}
+        for name, value in overrides.items():
+            value = check.real(f"overrides[{name!r}]", value, minimum=0, maximum=1, open_maximum=True)
+            self._check_reach(value)
+            found = [places.get(id(kernel)) for kernel in scopes.kernels_of(self.model, name, "overrides")]
+            found = [place for place in found if place is not None]
+            if not found:
+                paths = ", ".join(dict.fromkeys(target.path for target in self.targets))
+                raise check.refuse("overrides", f"must name layers that are pruned: {paths}", name, "Correct the name.")
+            shares.update(dict.fromkeys(found, (value, end)))
+        return shares
 
     def _check_reach(self, sparsity: float | None) -> None:
         limit = getattr(self.pattern, "max_sparsity", 1.0)
@@ -198,9 +239,12 @@ class Pruner:
             raise check.refuse("sparsity", f"must be at most the pattern's {limit:g}", sparsity, advice)
 
     def _scores(self) -> Iterator[np.ndarray]:
+        criterion = self.criterion
+        if hasattr(criterion, "for_model"):
+            criterion = criterion.for_model(self.model, [target.variable for target in self.targets])
         for target in self.targets:
             variable = target.variable
-            scores = self.criterion(variable)
+            scores = criterion(variable)
             scores = scores.numpy() if isinstance(scores, keras.Variable) else ops.convert_to_numpy(scores)
             if scores.dtype.kind != "f" or scores.dtype.itemsize < 4:
                 scores = scores.astype("float32")  # also bfloat16, which NumPy can't partition
@@ -229,6 +273,7 @@ def prune(
     criterion: str | Callable[[keras.Variable], Any] = "magnitude",
     pattern: str | Any = "unstructured",
     targets: scopes.Targets = None,
+    overrides: Overrides = None,
 ) -> SparsityReport:
     """Prune a model at once, in place, without training.
 
@@ -239,6 +284,7 @@ def prune(
         criterion: see `Pruner`.
         pattern: see `Pruner`.
         targets: what is pruned; None means kernels.
+        overrides: layers with a sparsity of their own; see `Pruner`.
     Returns:
         The report of what was pruned.
     Raises:
@@ -248,7 +294,7 @@ def prune(
     >>> ka.compression.prune(model, 0.5, scope="global").sparsity
     0.5
     """
-    pruner = Pruner(model, ConstantSchedule(sparsity), criterion, pattern, scope, targets)
+    pruner = Pruner(model, ConstantSchedule(sparsity), criterion, pattern, scope, targets, overrides)
     pruner.prune(sparsity)
     pruner.settle()
     return pruner.report()
@@ -271,16 +317,24 @@ def check_schedule(schedule: Schedule) -> Schedule:
     return schedule
 
 
-def check_criterion(criterion: Any) -> Callable[[keras.Variable], Any]:
-    """Turn a string id into a criterion, and refuse what can't be called.
+def check_criterion(criterion: Any) -> Any:
+    """Turn a string id into a criterion, and refuse what can't be asked for scores.
 
     >>> from keras_arch.compression.pruning.pruner import check_criterion
     >>> check_criterion("magnitude")
     Magnitude()
     """
+    named = identifiers(criteria).get(criterion) if isinstance(criterion, str) else criterion
+    if isinstance(named, type) and named in identifiers(criteria).values():
+        parameters = inspect.signature(named).parameters.values()
+        needed = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+        if needed:
+            advice = f"Pass {named.__name__}({', '.join(needed)}) from compression.pruning.criteria."
+            raise check.refuse("criterion", "must be an object where it needs data", criterion, advice)
     criterion = resolve("criterion", criterion, criteria)
-    if not callable(criterion):
-        raise check.refuse("criterion", "must be a callable variable -> scores", criterion, "Pass 'magnitude'.")
+    if not callable(criterion) and not callable(getattr(criterion, "for_model", None)):
+        rule = "must be a callable variable -> scores, or have the method for_model"
+        raise check.refuse("criterion", rule, criterion, "Pass 'magnitude'.")
     return criterion
 
 

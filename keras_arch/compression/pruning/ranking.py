@@ -1,6 +1,6 @@
 """From scores to masks, for patterns that look at one weight at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,17 +43,20 @@ class SeparateWeights:
         for _ in self._units(scores):
             pass
 
-    def marks(self, scores: Iterable[np.ndarray], sparsity: float, scope: str) -> list[np.ndarray]:
+    def marks(
+        self, scores: Iterable[np.ndarray], sparsity: float, scope: str, own: Mapping[int, float] | None = None
+    ) -> list[np.ndarray]:
         """Mark what goes.
 
         Args:
             scores: one array for each target, of its shape.
             sparsity: fraction of units, in [0, 1).
             scope: "layer" or "global".
+            own: index of a target to a fraction of its own.
         Returns:
             A bool array for each of `variables`, of its shape.
         """
-        units = smallest(self._units(scores), sparsity, scope)
+        units = smallest(self._units(scores), sparsity, scope, own)
         shapes = [tuple(variable.shape) for variable in self.variables]
         return [self.pattern.weights(unit, shape) for unit, shape in zip(units, shapes, strict=True)]
 

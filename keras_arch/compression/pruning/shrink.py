@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from keras_arch.compression.graph import graph_of
 from keras_arch.compression.pruning.shrinking.mixing import Mixing
-from keras_arch.compression.pruning.shrinking.rebuild import cut, smaller
+from keras_arch.compression.pruning.shrinking.nesting import open_graph
+from keras_arch.compression.pruning.shrinking.rebuild import cut, inner_kept, smaller
 from keras_arch.compression.pruning.shrinking.removal import Removal
 from keras_arch.compression.pruning.shrinking.trace import Trace
 from keras_arch.compression.shrink_report import ShrinkReport, ShrunkLayer
 from keras_arch.core.check import refuse
-from keras_arch.core.walk import find
+from keras_arch.core.inner_channels import inner_channels_of
+from keras_arch.core.walk import find, walk
 
 ChannelChoice = Mapping[str, Sequence[int]]
 
@@ -28,11 +29,12 @@ def shrink(model: keras.Model, channels: ChannelChoice | None = None) -> keras.M
       Beside padded borders the number is missing, so there the channel stays.
 
     Channels are followed through dense layers, convolutions (also transposed, depthwise and separable), batch
-    normalization, elementwise activations, dropout, pooling, padding, cropping, upsampling, Flatten, Concatenate, Add,
-    Multiply and their kin; those that meet in a sum or product go together or not at all. Inputs, outputs, what a
-    layer outside this list takes or gives (LayerNormalization, Reshape, attention, recurrent layers, grouped
-    convolutions, models inside the model, subclasses, ..) and the last channel of each tensor stay. `shrink_report`
-    lists them.
+    normalization, elementwise activations, dropout, pooling, padding, cropping, upsampling, Flatten, Reshape that keeps
+    the last axis, Concatenate, Add, Multiply and their kin, and into models inside the model; those that meet in a sum
+    or product go together or not at all. Inside attention (`keras.layers.MultiHeadAttention` and ours) dead heads go,
+    inside our transformer blocks also dead features of the feed-forward network. Inputs, outputs, what a layer outside
+    this list takes or gives (LayerNormalization, attention, recurrent layers, grouped convolutions, models inside that
+    are shared or have no graph, subclasses, ..) and the last channel of each tensor stay. `shrink_report` lists them.
 
     Args:
         model: a built Sequential or functional model. It is not changed.
@@ -82,19 +84,27 @@ def shrink_report(model: keras.Model, channels: ChannelChoice | None = None) -> 
     removal = _removal(model, channels)
     trace = removal.trace
     rows, left = [], 0
-    for layer in model.layers:
-        left += sum(weight.size for weight in cut(layer, removal)[1])
-        if isinstance(trace.rules.get(layer.name), Mixing):
-            outputs = trace.outputs[layer.name][0]
+    for name, layer in trace.graph.operations.items():
+        if not isinstance(layer, keras.Layer):
+            continue
+        left += sum(weight.size for weight in cut(name, layer, removal)[1])
+        if isinstance(trace.rules.get(name), Mixing):
+            outputs = trace.outputs[name][0]
             kept = removal.kept(outputs)
-            rows.append(ShrunkLayer(layer.name, len(kept), int(kept.sum()), int((kept & outputs.constant).sum())))
+            rows.append(ShrunkLayer(name, len(kept), int(kept.sum()), int((kept & outputs.constant).sum())))
+        elif name not in trace.rules:
+            rows += [
+                ShrunkLayer(f"{name}.{inner.argument}", inner.size, int(inner_kept(inner).sum()), 0)
+                for inner in inner_channels_of(layer)
+            ]
     parameters = sum(weight.size for weight in model.get_weights())
     return ShrinkReport(tuple(rows), tuple(trace.untraced.items()), parameters, left)
 
 
 def _removal(model: keras.Model, channels: ChannelChoice | None) -> Removal:
-    graph = graph_of(model)
+    graph = open_graph(model)
     if channels is not None and not isinstance(channels, Mapping):
         raise refuse("channels", "must map names of layers to indices", channels, "Pass for example {'conv': [0]}.")
-    forced = {find(model, name, "channels").name: indices for name, indices in (channels or {}).items()}
+    paths = {id(layer): path for path, layer in walk(model)}
+    forced = {paths[id(find(model, name, "channels"))]: indices for name, indices in (channels or {}).items()}
     return Removal(Trace(graph), forced)

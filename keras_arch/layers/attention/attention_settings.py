@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_arch.core import check
+from keras_arch.core.inner_channels import InnerChannels, heads_of
 from keras_arch.layers.attention.kv_cache import KVCache
 from keras_arch.layers.attention.projections import build_grouped
 from keras_arch.ops.score_layout import ScoreLayout
@@ -135,6 +136,12 @@ class AttentionSettings(keras.layers.MultiHeadAttention):
         if max_length is not None:
             return KVCache.static(*sizes, max_length=max_length)
         return KVCache.growing(*sizes) if window is None else KVCache.sliding(*sizes, window=window)
+
+    def inner_channels(self) -> list[InnerChannels]:
+        """The heads, for pruning. None where heads share keys and values, or the positions' bias has some for each."""
+        if self.num_kv_heads != self.num_heads or self.position_bias is not None:
+            return []
+        return heads_of(self, [(self.sink_scores, 0)] if self.sinks else [])
 
     def _build_encodings(self) -> None:
         if self.rotary_embedding is not None and not self.rotary_embedding.built:

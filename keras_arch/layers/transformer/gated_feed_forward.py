@@ -6,6 +6,7 @@ import keras
 
 from keras_arch.core import check
 from keras_arch.core.initializer import cloned
+from keras_arch.core.inner_channels import InnerChannels, between
 from keras_arch.core.registration import register
 
 
@@ -94,6 +95,10 @@ class GatedFeedForward(keras.layers.Layer):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         product = self.gate_dense(inputs) * self.value_dense(inputs)  # (B, ..., F)
         return self.output_dense(self.drop(product, training=training))
+
+    def inner_channels(self) -> list[InnerChannels]:
+        """The features of the product, for pruning."""
+        return [between([[self.value_dense], [self.gate_dense]], self.output_dense, "intermediate_dim")]
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-1], self.output_dim or input_shape[-1])

@@ -1,5 +1,6 @@
 """What the transformer blocks share: their options, branches with a residual connection, and their config."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ from keras import ops
 
 from keras_arch.core import check
 from keras_arch.core.initializer import cloned
+from keras_arch.core.inner_channels import InnerChannels, between
 from keras_arch.layers.attention.multi_head_attention import MultiHeadAttention
 from keras_arch.layers.transformer.deepnorm import DeepNormAttention, ScaledInitializer
 from keras_arch.layers.transformer.gated_feed_forward import GatedFeedForward
@@ -59,6 +61,7 @@ class TransformerBlock(keras.layers.Layer):
         logit_soft_cap: float | None = None,
         sliding_window: int | None = None,
         attention: keras.layers.Layer | None = None,
+        key_dim: int | None = None,
         **kwargs,
     ) -> None:
         # Each part casts its own inputs; Keras would also cast the float32 parts of a cache.
@@ -99,6 +102,7 @@ class TransformerBlock(keras.layers.Layer):
         self.qk_norm = qk_norm
         self.logit_soft_cap = logit_soft_cap
         self.sliding_window = sliding_window
+        self.key_dim = None if key_dim is None else check.integer("key_dim", key_dim)
         self.has_given_attention = attention is not None
         if attention is not None:
             self.attention = checked_layer("attention", attention)
@@ -126,7 +130,7 @@ class TransformerBlock(keras.layers.Layer):
             "bias_initializer": keras.initializers.serialize(self.bias_initializer),
             "seed": self.seed,
             **written,
-            **{name: getattr(self, name) for name in (*plain, "logit_soft_cap", "sliding_window")},
+            **{name: getattr(self, name) for name in (*plain, "logit_soft_cap", "sliding_window", "key_dim")},
             "attention": keras.saving.serialize_keras_object(self.attention) if self.has_given_attention else None,
         }
 
@@ -138,6 +142,21 @@ class TransformerBlock(keras.layers.Layer):
             if isinstance(config.get(name), dict)
         }
         return super().from_config({**config, **revived})
+
+    def inner_channels(self) -> list[InnerChannels]:
+        """The features inside the feed-forward network and the heads of attention, for pruning.
+
+        Not those of given layers, nor the heads of a block that also attends to a memory: one number counts both.
+        """
+        inner = []
+        if self.feed_forward in GATES:
+            inner = self.gated_feed_forward.inner_channels()
+        elif self.feed_forward == "mlp":
+            inner = [between([[self.intermediate_dense]], self.output_dense, "intermediate_dim")]
+        if not self.has_given_attention and not getattr(self, "has_memory", False):
+            own = {"key_dim": self.attention.key_dim}
+            inner += [dataclasses.replace(heads, config=own) for heads in self.attention.inner_channels()]
+        return inner
 
     def _checked_feed_forward(self, feed_forward: Any) -> Any:
         """A name, or a layer that replaces the network and whatever would describe it."""
@@ -157,7 +176,7 @@ class TransformerBlock(keras.layers.Layer):
 
     def _refuse_description_of_attention(self) -> None:
         """A given layer leaves nothing to the arguments that describe the default one."""
-        names = [name for name in ("num_heads", *ATTENTION_OPTIONS) if getattr(self, name) is not None]
+        names = [name for name in ("num_heads", "key_dim", *ATTENTION_OPTIONS) if getattr(self, name) is not None]
         for name in [*names, *(["attention_dropout"] if self.attention_dropout else [])]:
             advice = f"Leave {name} out, or give it to that layer."
             raise check.refuse(name, "is not used when attention is given", getattr(self, name), advice)
@@ -233,8 +252,8 @@ class TransformerBlock(keras.layers.Layer):
         return output
 
     def _default_attention(self, name: str, features: int, options: tuple[str, ...], seed: int | None) -> Any:
-        if features % self.num_heads:
-            advice = f"The inputs have {features} features: choose a divisor of that."
+        if self.key_dim is None and features % self.num_heads:
+            advice = f"The inputs have {features} features: choose a divisor of that, or give key_dim."
             raise check.refuse("num_heads", "must divide the features", self.num_heads, advice)
         given = {option: getattr(self, option) for option in options if getattr(self, option) is not None}
         attention_class = MultiHeadAttention
@@ -242,7 +261,7 @@ class TransformerBlock(keras.layers.Layer):
             attention_class, given["gain"] = DeepNormAttention, self.beta
         return attention_class(
             self.num_heads,
-            features // self.num_heads,
+            self.key_dim or features // self.num_heads,
             dropout=self.attention_dropout,
             use_bias=self.use_bias,
             kernel_initializer=self.kernel_initializer,

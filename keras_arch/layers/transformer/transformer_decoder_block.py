@@ -52,7 +52,7 @@ class TransformerDecoderBlock(TransformerBlock):
     travels on.
 
     Args:
-        num_heads: attention heads; must divide D. None if `attention` is given.
+        num_heads: attention heads; must divide D unless `key_dim` is given. None if `attention` is given.
         intermediate_dim: features inside the feed-forward network. None if `feed_forward` is a layer.
         dropout: rate of the dropout at the end of each branch, in [0, 1).
         attention_dropout: rate at which attention weights are dropped, in [0, 1).
@@ -83,6 +83,7 @@ class TransformerDecoderBlock(TransformerBlock):
             wants a layer of its own.
         cross_attention: layer called as `cross_attention(x, memory, ...)`, likewise; needed with a memory if
             `attention` is given.
+        key_dim: features of a head; None for D / `num_heads`.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
@@ -147,6 +148,7 @@ class TransformerDecoderBlock(TransformerBlock):
         sliding_window: int | None = None,
         attention: keras.layers.Layer | None = None,
         cross_attention: keras.layers.Layer | None = None,
+        key_dim: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(
@@ -174,6 +176,7 @@ class TransformerDecoderBlock(TransformerBlock):
             logit_soft_cap=logit_soft_cap,
             sliding_window=sliding_window,
             attention=attention,
+            key_dim=key_dim,
             **kwargs,
         )
         self.has_given_cross_attention = cross_attention is not None

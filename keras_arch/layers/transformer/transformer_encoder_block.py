@@ -31,7 +31,7 @@ class TransformerEncoderBlock(TransformerBlock):
     attention) and travels on.
 
     Args:
-        num_heads: attention heads; must divide D. None if `attention` is given.
+        num_heads: attention heads; must divide D unless `key_dim` is given. None if `attention` is given.
         intermediate_dim: features inside the feed-forward network. None if `feed_forward` is a layer.
         dropout: rate of the dropout at the end of each branch, in [0, 1).
         attention_dropout: rate at which attention weights are dropped, in [0, 1).
@@ -60,6 +60,7 @@ class TransformerEncoderBlock(TransformerBlock):
             attention describe. It is called with those of query_mask, value_mask, attention_mask, attention_bias,
             use_causal_mask, return_attention_scores, query_positions and key_positions that are set. Each block wants
             a layer of its own.
+        key_dim: features of a head; None for D / `num_heads`.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:

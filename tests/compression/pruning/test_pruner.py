@@ -36,6 +36,47 @@ def test_pruning_at_once_ranks_all_layers_together():
     assert [layer.zeros for layer in report.layers] == [25, 0]
 
 
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_layer_may_end_at_a_sparsity_of_its_own(scope):
+    model = network()
+    report = prune(model, 0.6, scope=scope, overrides={"head": 0.2})
+    assert [layer.zeros for layer in report.layers] == [18, 4]
+
+
+def test_on_the_way_a_layer_keeps_its_proportion_to_the_others():
+    model = network()
+    schedule = PolynomialSchedule(0.0, 0.8, begin_step=0, end_step=4, every=1, power=1)
+    pruner = Pruner(model, schedule, overrides={"head": 0.4, "body": 0.9})
+    seen = []
+    with pruner.hold(keras.optimizers.SGD()):
+        for step in range(6):
+            pruner.update(step)
+            seen.append([int((kernel == 0).sum()) for kernel in kernels(model)])
+    assert seen == [[round(0.9 * s * 30), round(0.4 * s * 20)] for s in (0, 0.25, 0.5, 0.75, 1, 1)]
+    pruner.prune(0.95)  # beyond the schedule's end
+    assert [int((kernel == 0).sum()) for kernel in kernels(model)] == [27, 8]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"overrides": {"tail": 0.5}}, "overrides must name a layer|overrides='tail'"),
+        ({"overrides": {"head": 0.5}, "targets": ["body"]}, "overrides must name layers that are pruned: body"),
+        ({"overrides": {"head": 1.0}}, r"overrides\['head'\] must be a number in \[0, 1\)"),
+        ({"overrides": ["head"]}, "overrides must map names of layers to sparsities"),
+        ({"overrides": {"head": 0.5}, "schedule": lambda step: (True, 0.5)}, "schedule must say where it ends"),
+    ],
+)
+def test_overrides_that_mean_nothing_are_refused(settings, message):
+    model = network()
+    before = model.get_weights()
+    settings = {"schedule": ConstantSchedule(0.5), **settings}
+    with pytest.raises(ValueError, match=message):
+        Pruner(model, **settings)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_pruning_at_once_leaves_biases_and_other_layers():
     model = network()
     before = model.get_weights()

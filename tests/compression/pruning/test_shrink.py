@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_arch.compression import shrink, shrink_report
+from keras_arch.compression import prune, shrink, shrink_report
 
 pytestmark = pytest.mark.backend
 L = keras.layers
@@ -338,3 +338,96 @@ def test_unknown_layers_and_models_without_a_graph_are_refused():
         shrink(classifier(), channels={"z": [0]})
     with pytest.raises(ValueError, match="it needs a graph"):
         shrink(keras.Sequential([L.Dense(1)]))
+
+
+def squeeze_excite(x, channels):
+    gate = L.Reshape((1, 1, channels))(L.GlobalAveragePooling2D()(x))
+    gate = L.Dense(channels, "sigmoid", name="excite")(L.Dense(3, "relu", name="squeeze")(gate))
+    return L.Multiply()([x, gate])
+
+
+def test_a_gate_loses_the_channels_of_what_it_multiplies(rng):
+    inputs = keras.Input((6, 6, 3))
+    x = squeeze_excite(L.Conv2D(8, 3, activation="relu", name="conv")(inputs), 8)
+    model = keras.Model(inputs, L.Dense(2, name="head")(L.GlobalMaxPooling2D()(x)))
+    randomize(model, rng)
+    zero(model, "conv", [1, 4, 5])
+    zero(model, "squeeze", [2])
+    small = checked(model, rng)
+    assert [small.get_layer(name).output.shape[-1] for name in ("conv", "squeeze", "excite")] == [5, 2, 5]
+
+
+def nested(kind):
+    inputs = keras.Input((8, 8, 3))
+    if kind == "sequential":
+        parts = [L.Conv2D(6, 3, name="first"), L.ReLU(), L.Conv2D(5, 1, name="second")]
+        inner = keras.Sequential([keras.Input((8, 8, 4)), *parts], name="inner")
+    else:
+        entry = keras.Input((8, 8, 4))
+        x = L.Conv2D(6, 3, padding="same", name="first")(entry)
+        x = L.Add()([x, L.Conv2D(6, 1, name="second")(entry)])
+        deep = keras.Sequential([keras.Input((8, 8, 6)), L.Conv2D(5, 1, name="third"), L.ReLU()], name="deep")
+        inner = keras.Model(entry, deep(x), name="inner")
+    x = inner(L.Conv2D(4, 1, name="before")(inputs))
+    return keras.Model(inputs, L.Dense(2, name="head")(L.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("kind", ["sequential", "functional"])
+def test_models_inside_the_model_are_cut_too(rng, kind):
+    model = nested(kind)
+    randomize(model, rng)
+    inner = model.get_layer("inner")
+    zero(model, "before", [0, 2])
+    zero(inner, "first", [1, 5])
+    if kind == "functional":
+        zero(inner, "second", [1, 4])  # joined by the sum: only 1 is dead in both
+    before = model.get_weights()
+    small = shrink(model)
+    assert_equal(small, model, rng)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    left = small.get_layer("inner")
+    assert left.input_shape == (None, 8, 8, 2)
+    assert left.get_layer("first").filters == {"sequential": 4, "functional": 5}[kind]
+    rows = {row.name: row.left for row in shrink_report(model).layers}
+    assert rows["inner/first"] == left.get_layer("first").filters
+    assert shrink_report(model).parameters_left == small.count_params()
+
+
+def test_channels_of_a_model_inside_are_named_by_their_path(rng):
+    model = nested("functional")
+    randomize(model, rng)
+    small = shrink(model, channels={"inner/deep/third": [0, 3]})
+    assert small.get_layer("inner").get_layer("deep").get_layer("third").filters == 3
+
+
+def test_a_shared_model_inside_stays_whole(rng):
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    inner = keras.Sequential([keras.Input((4,)), L.Dense(6, "relu", name="body"), L.Dense(3)], name="inner")
+    model = keras.Model(inputs, L.Dense(1)(L.Add()([inner(x) for x in inputs])))
+    randomize(model, rng)
+    zero(inner, "body", [0])
+    small = shrink(model)
+    assert_equal(small, model, rng)
+    assert small.get_layer("inner").get_layer("body").units == 6
+    assert "shared" in dict(shrink_report(model).untraced)["inner"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "most"), [("ResNet50", 0.3), ("MobileNetV2", 0.3)])
+def test_networks_of_keras_lose_half_of_their_channels(rng, name, most):
+    make = getattr(keras.applications, name)
+    backbone = make(weights=None, include_top=False, input_shape=(64, 64, 3))
+    inputs = keras.Input((64, 64, 3))
+    model = keras.Model(inputs, L.Dense(5, name="head")(L.GlobalAveragePooling2D()(backbone(inputs))))
+    for weight in model.weights:
+        if "kernel" not in weight.name:
+            values = 0.1 * rng.standard_normal(weight.shape)
+            weight.assign(values + 1 if weight.name in ("gamma", "moving_variance") else values)
+    prune(model, 0.5, pattern="channel")
+    small = shrink(model)
+    assert small.count_params() < most * model.count_params()
+    x = rng.standard_normal((2, 64, 64, 3)).astype("float32")
+    masked = model.predict(x, verbose=0)
+    assert np.abs(masked).max() > 1e-3
+    np.testing.assert_allclose(small.predict(x, verbose=0), masked, atol=1e-5 * np.abs(masked).max())

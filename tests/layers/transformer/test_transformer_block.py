@@ -307,3 +307,14 @@ class Widening(keras.layers.Layer):
 def test_bad_arguments_say_what_to_do(x, block_class, arguments, message):
     with pytest.raises(ValueError, match=message):
         block_class(**{"num_heads": 2, "intermediate_dim": 9, **arguments})(x)
+
+
+def test_heads_may_have_any_size():
+    block = TransformerEncoderBlock(3, 8, key_dim=5)
+    assert tuple(block(np.ones((2, 4, 16), "float32")).shape) == (2, 4, 16)
+    assert block.attention.key_dim == 5
+    assert TransformerEncoderBlock.from_config(block.get_config()).key_dim == 5
+    with pytest.raises(ValueError, match="num_heads must divide the features; .* or give key_dim"):
+        TransformerEncoderBlock(3, 8)(np.ones((2, 4, 16), "float32"))
+    with pytest.raises(ValueError, match="key_dim is not used when attention is given"):
+        TransformerEncoderBlock(None, 8, key_dim=5, attention=keras.layers.MultiHeadAttention(2, 4))

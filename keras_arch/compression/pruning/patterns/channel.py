@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_arch.compression.pruning.channel_groups import ChannelGroups
+from keras_arch.compression.pruning.channel_groups import ChannelGroups, channels
 from keras_arch.compression.scope import Target
 from keras_arch.core.registration import register
 from keras_arch.core.value import Value
@@ -19,7 +19,8 @@ class Channel(Value):
     A pruned channel is dead in fact: with the weights of its filter go its bias, the gamma and beta of batch
     normalization, and the kernel and bias of a depthwise convolution behind it. Channels that meet in an Add, a
     Multiply or their kin go together or not at all, over all layers that make them. Such a group matters as much as its
-    kernel weights on average (mean |w| for the criterion "magnitude": the L1 norm over the number of weights).
+    kernel weights on average (mean |w| for the criterion "magnitude": the L1 norm over the number of weights). Inside
+    our transformer blocks the features of the feed-forward network are channels, and both its kernels count.
 
     Sparsities are fractions of channels: with the scope "layer" of each set of channels that the same layers make,
     with "global" of all. The best channel of each set stays, whatever the sparsity. Channels that `shrink` can't follow
@@ -46,4 +47,4 @@ class Channel(Value):
             targets: weights that may be pruned.
             named: whether the user chose them one by one, so that each must have a channel that can go.
         """
-        return ChannelGroups(model, targets, named)
+        return ChannelGroups(channels(model), targets, named)

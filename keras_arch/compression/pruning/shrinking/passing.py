@@ -1,6 +1,7 @@
 """Layers that treat each channel for itself, so that channels pass through them one by one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ _UNCHANGED = (
 _PADDING = _of_every_rank("ZeroPadding")
 _ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.ELU)
 _DEPTHWISE = (L.DepthwiseConv1D, L.DepthwiseConv2D)
-PASSING = (*_UNCHANGED, *_PADDING, *_ACTIVATIONS, *_DEPTHWISE, L.BatchNormalization, L.PReLU, L.Rescaling)
+PASSING = (*_UNCHANGED, L.Reshape, *_PADDING, *_ACTIVATIONS, *_DEPTHWISE, L.BatchNormalization, L.PReLU, L.Rescaling)
 
 
 class Passing:
@@ -60,6 +61,8 @@ class Passing:
                 self._values = _only_zero
         elif type(layer) in _PADDING:
             self._values = _only_zero
+        elif type(layer) is L.Reshape:
+            self._values = lambda values: values
         elif type(layer) in _ACTIVATIONS:
             self._values = elementwise(layer)
         elif type(layer) is L.BatchNormalization:
@@ -74,6 +77,16 @@ class Passing:
     def __call__(self, channels: Channels) -> Channels:
         """Channels of the output."""
         return Channels(np.repeat(channels.units, self.multiplier), self._values(channels.values))
+
+    def changes(self, inputs: np.ndarray) -> dict[str, Any]:
+        """Changes of the config of the smaller layer.
+
+        Args:
+            inputs: bool array (C,), the channels that stay.
+        """
+        if type(self.layer) is not L.Reshape:
+            return {}
+        return {"target_shape": (*self.layer.target_shape[:-1], int(inputs.sum()))}
 
     @property
     def multiplies(self) -> bool:

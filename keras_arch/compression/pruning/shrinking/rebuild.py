@@ -1,15 +1,17 @@
 """Building the smaller model."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_arch.compression.clone import clone, copy_of, fill
+from keras_arch.compression.graph import Tensor
 from keras_arch.compression.pruning.shrinking.mixing import Mixing
 from keras_arch.compression.pruning.shrinking.removal import Removal
+from keras_arch.core.inner_channels import InnerChannels, inner_channels_of
 
 
 def smaller(model: keras.Model, removal: Removal) -> keras.Model:
@@ -22,42 +24,79 @@ def smaller(model: keras.Model, removal: Removal) -> keras.Model:
         ValueError: if a layer's config does not describe its weights.
     """
     graph = removal.trace.graph
+    opened = getattr(graph, "opened", {})
     copies: dict[str, tuple[keras.Layer, list[np.ndarray]]] = {}
 
-    def copy(operation: Any) -> Any:
-        if not isinstance(operation, keras.Layer):
-            return operation
-        name = operation.name
-        changes, weights = cut(operation, removal)
-        copies[name] = copy_of(operation, **changes), weights
-        if name in removal.trace.rules and weights:
-            (tensor, *_) = graph.calls[name][0]
-            channels = int(removal.kept(removal.trace.inputs[name][0]).sum())
-            with _plain_initializers(copies[name][0]):
-                copies[name][0].build((*tensor.shape[:-1], channels))
-        return copies[name][0]
+    def copier(prefix: str) -> Callable[[Any], Any]:
+        def copy(operation: Any) -> Any:
+            if not isinstance(operation, keras.Layer):
+                return operation
+            name = prefix + operation.name
+            if name in opened:
+                return clone(operation, copier(f"{name}/"), [_shape_left(tensor, removal) for tensor in opened[name]])
+            changes, weights = cut(name, operation, removal)
+            copies[name] = copy_of(operation, **changes), weights
+            if name in removal.trace.rules and weights:
+                (tensor, *_) = graph.calls[name][0]
+                channels = int(removal.kept(removal.trace.inputs[name][0]).sum())
+                with _plain_initializers(copies[name][0]):
+                    copies[name][0].build((*tensor.shape[:-1], channels))
+            return copies[name][0]
 
-    small = clone(model, copy)
+        return copy
+
+    small = clone(model, copier(""))
     for name, (copied, weights) in copies.items():
         fill(copied, graph.operations[name], weights)
     return small
 
 
-def cut(layer: keras.Layer, removal: Removal) -> tuple[dict[str, Any], list[np.ndarray]]:
+def _shape_left(tensor: Tensor, removal: Removal) -> tuple[int | None, ...]:
+    """Shape of a tensor of the graph in the smaller model."""
+    channels = removal.trace.tensors[tensor.operation, tensor.call, tensor.position]
+    return (*tensor.shape[:-1], int(removal.kept(channels).sum())) if channels.size else tensor.shape
+
+
+def cut(name: str, layer: keras.Layer, removal: Removal) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Changes of a layer's config, and its weights without the channels that go.
 
     Args:
+        name: of the layer in the graph that was traced.
         layer: a layer of the model that was traced.
         removal: what goes.
     """
-    rule = removal.trace.rules.get(layer.name)
+    rule = removal.trace.rules.get(name)
     if rule is None:
-        return {}, layer.get_weights()
-    inputs = removal.kept(removal.trace.inputs[layer.name][0])
+        return _cut_inside(layer)
+    inputs = removal.kept(removal.trace.inputs[name][0])
     if isinstance(rule, Mixing):
-        outputs = removal.kept(removal.trace.outputs[layer.name][0])
-        return rule.cut(inputs, outputs, removal.shift(layer.name))
-    return {}, rule.cut(inputs)
+        return rule.cut(inputs, removal.kept(removal.trace.outputs[name][0]), removal.shift(name))
+    return rule.changes(inputs), rule.cut(inputs)
+
+
+def inner_kept(inner: InnerChannels) -> np.ndarray:
+    """Bool array: which inner channels of a layer stay, one at least.
+
+    Args:
+        inner: channels or heads.
+    """
+    kept = ~inner.dead()
+    kept[0] |= not kept.any()
+    return kept
+
+
+def _cut_inside(layer: keras.Layer) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Of a layer whose inputs and outputs all stay: its weights without the channels and heads that die inside it."""
+    changes: dict[str, Any] = {}
+    weights = {id(weight): weight.numpy() for weight in layer.weights}
+    for inner in inner_channels_of(layer):
+        kept = inner_kept(inner)
+        if kept.all():
+            continue
+        changes |= {**inner.config, inner.argument: int(kept.sum())}
+        for variable, axis in inner.slices:
+            weights[id(variable)] = np.compress(kept, weights[id(variable)], axis=axis)
+    return changes, list(weights.values())
 
 
 @contextlib.contextmanager

@@ -71,11 +71,13 @@ class Trace:
                 given = ", ".join(str(value) for call in self.graph.options[name] for value in call)
                 raise UntraceableError(f"it is called with {given} beside tensors")
             if isinstance(operation, keras.Model):
-                raise UntraceableError("it is a model inside the model")
+                raise UntraceableError("it is a model inside the model, shared, or one without a graph")
             if type(operation) in (*MIXING, *PASSING, keras.layers.Flatten):
                 ranks = {len(call[0].shape) for call in calls}
                 if any(len(call) != 1 for call in calls) or len(ranks) > 1:
                     raise UntraceableError("it takes several tensors, or tensors of several ranks")
+                if isinstance(operation, keras.layers.Reshape) and not _keeps_last_axis(operation, calls[0][0]):
+                    raise UntraceableError("it mixes channels with other axes")
                 if type(operation) in MIXING:
                     self.rules[name] = Mixing(operation)
                 elif type(operation) in PASSING:
@@ -149,3 +151,8 @@ class Trace:
         except UntraceableError as reason:
             self.units.fix(units, f"{name!r} makes it, and {reason}")
             return varying(units)
+
+
+def _keeps_last_axis(layer: keras.layers.Reshape, tensor: Tensor) -> bool:
+    """Whether the last axis of the result is the last axis of the tensor: as long, and counted fastest in both."""
+    return tuple(layer.target_shape[-1:]) == tuple(tensor.shape[-1:])

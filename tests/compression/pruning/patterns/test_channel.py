@@ -120,15 +120,16 @@ def test_in_fit_every_step_has_the_channels_the_schedule_asks_for(rng):
     model = plain()
     model.compile("adam", "mse")
     seen = []
-    look = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(
-            [int((by_filter(model, name, -1) == 0).all(axis=0).sum()) for name in ("first", "second")]
-        )
-    )
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            now = self.model  # brings the state home on JAX
+            seen.append([int((by_filter(now, name, -1) == 0).all(axis=0).sum()) for name in ("first", "second")])
+
     schedule = PolynomialSchedule(0.0, 0.5, begin_step=1, end_step=3, every=1, power=1)
     pruning = Pruning(schedule, pattern="channel")
     x, y = rng.normal(size=(16, 8, 8, 3)), rng.normal(size=(16, 5))
-    model.fit(x, y, batch_size=4, epochs=2, shuffle=False, callbacks=[pruning, look], verbose=0)
+    model.fit(x, y, batch_size=4, epochs=2, shuffle=False, callbacks=[pruning, Look()], verbose=0)
     assert seen[0] == [0, 0]
     assert seen[-5:] == [[3, 2]] * 5
     assert (keras.ops.convert_to_numpy(model.get_layer("norm").beta) == 0).sum() == 3
@@ -150,6 +151,15 @@ def test_one_channel_of_each_set_stays(rng, scope):
     model = randomized(plain(), rng)
     prune(model, 0.99, scope=scope, pattern="channel")
     assert [(by_filter(model, name, -1) != 0).any(axis=0).sum() for name in ("first", "second")] == [1, 1]
+
+
+def test_a_set_takes_the_sparsity_of_the_layer_that_has_its_own(rng):
+    model = randomized(residual(), rng)
+    prune(model, 0.5, pattern="channel", overrides={"back": 1 / 3})
+    dead = [int((by_filter(model, name, -1) == 0).all(axis=0).sum()) for name in ("stem", "back", "inner")]
+    assert dead == [2, 2, 2]
+    with pytest.raises(ValueError, match=r"overrides must be the same .* received \[0.2, 0.4\] for stem, back"):
+        prune(model, 0.5, pattern="channel", overrides={"back": 0.2, "stem": 0.4})
 
 
 def test_channels_that_others_make_too_stay(rng):

@@ -33,7 +33,7 @@ def test_settings_stay_and_sizes_shrink():
     assert [layer.filters for layer in small.layers] == [4, 1, 3]
     assert [layer.trainable for layer in small.layers] == [True, False, True]
     assert isinstance(small.get_layer("b").kernel_initializer, DeltaOrthogonal)
-    changes, weights = cut(model.get_layer("c"), removal)
+    changes, weights = cut("c", model.get_layer("c"), removal)
     assert (changes, [weight.shape for weight in weights]) == ({"filters": 3}, [(1, 1, 3), (3,)])
 
 

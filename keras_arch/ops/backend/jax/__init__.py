@@ -1,0 +1,1 @@
+"""Kernels that need JAX itself. It is imported when they run."""

@@ -1,0 +1,1 @@
+"""Kernels that need PyTorch itself. It is imported when they run."""

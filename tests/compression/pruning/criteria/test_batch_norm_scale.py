@@ -1,0 +1,54 @@
+"""The scales that batch normalization gives to channels, as scores of the kernels that make them."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+from keras_arch.compression import prune, shrink
+from keras_arch.compression.pruning.criteria import BatchNormScale
+
+pytestmark = pytest.mark.backend
+
+
+def model():
+    inputs = keras.Input((6, 6, 3))
+    x = L.Conv2D(4, 3, padding="same", name="stem")(inputs)
+    trunk = L.BatchNormalization(name="stem_norm")(x)
+    x = L.ReLU()(L.BatchNormalization(name="inner_norm")(L.Conv2DTranspose(5, 1, name="inner")(trunk)))
+    x = L.Add()([trunk, L.BatchNormalization(name="back_norm")(L.Conv2D(4, 1, name="back")(x))])
+    return keras.Model(inputs, L.Dense(2, name="head")(L.GlobalAveragePooling2D()(x)))
+
+
+def test_scores_are_the_gammas_of_what_reads_the_filters(rng):
+    made = model()
+    for name in ("stem_norm", "inner_norm", "back_norm"):
+        gamma = made.get_layer(name).gamma
+        gamma.assign(rng.normal(size=gamma.shape))
+    stem, inner, back = (np.abs(made.get_layer(f"{name}_norm").gamma.numpy()) for name in ("stem", "inner", "back"))
+    kernels = {name: made.get_layer(name).kernel for name in ("stem", "inner", "back")}
+    score = BatchNormScale().for_model(made, list(kernels.values()))
+    joined = (stem + back) / 2  # an Add makes one channel of both
+    np.testing.assert_allclose(score(kernels["stem"]), np.broadcast_to(joined, (3, 3, 3, 4)), rtol=1e-6)
+    np.testing.assert_allclose(score(kernels["back"]), np.broadcast_to(joined, (1, 1, 5, 4)), rtol=1e-6)
+    np.testing.assert_allclose(score(kernels["inner"]), np.broadcast_to(inner[:, None], (1, 1, 5, 4)), rtol=1e-6)
+
+
+def test_the_channels_of_the_smallest_scales_go(rng):
+    made = model()
+    scales = rng.permutation([0.1, 0.2, 0.3, 4.0, 5.0]).astype("float32")
+    made.get_layer("inner_norm").gamma.assign(scales)
+    prune(made, 0.6, criterion="batch_norm_scale", pattern="channel", targets=["inner"])
+    np.testing.assert_array_equal(made.get_layer("inner_norm").gamma.numpy(), np.where(scales > 1, scales, 0))
+    assert shrink(made).get_layer("inner").filters == 2
+
+
+def test_a_filter_without_a_scale_is_refused():
+    made = model()
+    with pytest.raises(ValueError, match=r"needs a BatchNormalization with a gamma .* received head/kernel"):
+        prune(made, 0.5, criterion="batch_norm_scale")
+    inputs = keras.Input((4,))
+    x = L.BatchNormalization(scale=False)(L.Dense(3, name="body")(inputs))
+    bare = keras.Model(inputs, L.Dense(1)(x))
+    with pytest.raises(ValueError, match="received body/kernel without one"):
+        prune(bare, 0.5, criterion="batch_norm_scale", targets=["body"])
