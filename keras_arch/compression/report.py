@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_arch.compression.positions import positions_of
 from keras_arch.compression.scope import Target, Targets, select
 from keras_arch.core import optional
 from keras_arch.core.table import table
@@ -24,9 +25,12 @@ class LayerSparsity:
         shape: shape of the weight.
         size: how many numbers it has.
         zeros: how many of them are 0.
+        positions: places of one sample that each of them is multiplied with, such as the pixels that a convolution
+            makes; None where that is not known, see `compression.positions`.
 
-    >>> ka.compression.LayerSparsity("conv", "kernel", (3, 3, 1, 8), 72, 36).sparsity
-    0.5
+    >>> row = ka.compression.LayerSparsity("conv", "kernel", (3, 3, 1, 8), 72, 36, positions=100)
+    >>> row.sparsity, row.flops, row.flops_left
+    (0.5, 14400, 7200)
     """
 
     path: str
@@ -34,11 +38,22 @@ class LayerSparsity:
     shape: tuple[int, ...]
     size: int
     zeros: int
+    positions: int | None = None
 
     @property
     def sparsity(self) -> float:
         """zeros / size."""
         return self.zeros / self.size if self.size else 0.0
+
+    @property
+    def flops(self) -> int | None:
+        """Multiplications and additions of one sample with all numbers: 2 size positions."""
+        return None if self.positions is None else 2 * self.size * self.positions
+
+    @property
+    def flops_left(self) -> int | None:
+        """Those with the numbers that are not 0, which only what skips zeros saves."""
+        return None if self.positions is None else 2 * (self.size - self.zeros) * self.positions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +72,10 @@ class SparsityReport:
     >>> report.sparsity, report.parameters, report.bytes_raw
     (0.5, 32, 128)
     >>> print(report)  # doctest: +ELLIPSIS
-    layer  weight  shape   size  zeros  sparsity
-    head   kernel  (8, 4)    32     16    50.0 %
-    total                    32     16    50.0 %
-    32 parameters, 128 bytes, ... bytes gzipped
+    layer  weight  shape   size  zeros  sparsity  FLOPs
+    head   kernel  (8, 4)    32     16    50.0 %     64
+    total                    32     16    50.0 %     64
+    32 parameters, 128 bytes, ... bytes gzipped, 32 of 64 FLOPs without zeros
     """
 
     layers: tuple[LayerSparsity, ...]
@@ -83,6 +98,16 @@ class SparsityReport:
         """zeros / size over all rows: of what was pruned, not of the whole model."""
         return self.zeros / self.size if self.size else 0.0
 
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of one sample in all rows where they are known."""
+        return sum(layer.flops or 0 for layer in self.layers)
+
+    @property
+    def flops_left(self) -> int:
+        """Those with numbers that are not 0."""
+        return sum(layer.flops_left or 0 for layer in self.layers)
+
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain Python values that JSON can hold."""
         rows = [
@@ -93,6 +118,8 @@ class SparsityReport:
                 "size": layer.size,
                 "zeros": layer.zeros,
                 "sparsity": layer.sparsity,
+                "flops": layer.flops,
+                "flops_left": layer.flops_left,
             }
             for layer in self.layers
         ]
@@ -101,6 +128,8 @@ class SparsityReport:
             "sparsity": self.sparsity,
             "size": self.size,
             "zeros": self.zeros,
+            "flops": self.flops,
+            "flops_left": self.flops_left,
             "parameters": self.parameters,
             "bytes_raw": self.bytes_raw,
             "bytes_gzip": self.bytes_gzip,
@@ -111,11 +140,13 @@ class SparsityReport:
         return optional.room("plots").sparsity(self, **options)
 
     def __str__(self) -> str:
-        rows = [("layer", "weight", "shape", "size", "zeros", "sparsity")]
+        rows = [("layer", "weight", "shape", "size", "zeros", "sparsity", "FLOPs")]
         rows += [(row.path, row.weight, str(row.shape), *_counts(row)) for row in self.layers]
         rows.append(("total", "", "", *_counts(self)))
         total = f"{self.parameters:,} parameters, {self.bytes_raw:,} bytes, {self.bytes_gzip:,} bytes gzipped"
-        return f"{table(rows, right=(3, 4, 5))}\n{total}"
+        if self.flops:
+            total += f", {self.flops_left:,} of {self.flops:,} FLOPs without zeros"
+        return f"{table(rows, right=(3, 4, 5, 6))}\n{total}"
 
 
 def sparsity_report(model: keras.Model, targets: Targets = None) -> SparsityReport:
@@ -143,10 +174,12 @@ def measure(model: keras.Model, targets: Iterable[Target]) -> SparsityReport:
     >>> measure(model, select(model)).parameters
     36
     """
+    places = positions_of(model)
     rows = []
     for target in targets:
-        variable = target.variable
-        rows.append(LayerSparsity(target.path, variable.name, tuple(variable.shape), target.size, zeros(variable)))
+        variable, positions = target.variable, places.get(id(target.variable))
+        shape = tuple(variable.shape)
+        rows.append(LayerSparsity(target.path, variable.name, shape, target.size, zeros(variable), positions))
     raw, compressed, parameters = 0, 0, 0
     gzip = zlib.compressobj(6, wbits=31)
     for weight in model.weights:
@@ -158,5 +191,6 @@ def measure(model: keras.Model, targets: Iterable[Target]) -> SparsityReport:
     return SparsityReport(tuple(rows), parameters, raw, compressed)
 
 
-def _counts(counted: LayerSparsity | SparsityReport) -> tuple[str, str, str]:
-    return f"{counted.size:,}", f"{counted.zeros:,}", f"{100 * counted.sparsity:.1f} %"
+def _counts(counted: LayerSparsity | SparsityReport) -> tuple[str, str, str, str]:
+    flops = f"{counted.flops:,}" if counted.flops else "-"
+    return f"{counted.size:,}", f"{counted.zeros:,}", f"{100 * counted.sparsity:.1f} %", flops

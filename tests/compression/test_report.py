@@ -24,8 +24,8 @@ def test_rows_and_totals():
     prune(network, 0.25, targets=["body"])
     report = sparsity_report(network)
     assert report.layers == (
-        LayerSparsity("body", "kernel", (10, 20), 200, 50),
-        LayerSparsity("head", "kernel", (20, 5), 100, 0),
+        LayerSparsity("body", "kernel", (10, 20), 200, 50, 1),
+        LayerSparsity("head", "kernel", (20, 5), 100, 0, 1),
     )
     assert (report.zeros, report.size, report.sparsity) == (50, 300, 50 / 300)
     assert report.parameters == network.count_params() == 405
@@ -47,12 +47,12 @@ def test_half_precision_weights_take_half_the_bytes():
 
 
 def test_the_table_is_aligned_and_the_dict_is_json():
-    report = SparsityReport((LayerSparsity("a/long/path", "kernel", (10, 200), 2000, 1600),), 2010, 8040, 1234)
+    report = SparsityReport((LayerSparsity("a/long/path", "kernel", (10, 200), 2000, 1600, 3),), 2010, 8040, 1234)
     assert str(report).splitlines() == [
-        "layer        weight  shape       size  zeros  sparsity",
-        "a/long/path  kernel  (10, 200)  2,000  1,600    80.0 %",
-        "total                           2,000  1,600    80.0 %",
-        "2,010 parameters, 8,040 bytes, 1,234 bytes gzipped",
+        "layer        weight  shape       size  zeros  sparsity   FLOPs",
+        "a/long/path  kernel  (10, 200)  2,000  1,600    80.0 %  12,000",
+        "total                           2,000  1,600    80.0 %  12,000",
+        "2,010 parameters, 8,040 bytes, 1,234 bytes gzipped, 2,400 of 12,000 FLOPs without zeros",
     ]
     read = json.loads(json.dumps(report.to_dict()))
     assert read["layers"][0] == {
@@ -62,6 +62,8 @@ def test_the_table_is_aligned_and_the_dict_is_json():
         "size": 2000,
         "zeros": 1600,
         "sparsity": 0.8,
+        "flops": 12000,
+        "flops_left": 2400,
     }
     assert (read["sparsity"], read["bytes_gzip"]) == (0.8, 1234)
 
