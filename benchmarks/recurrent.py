@@ -75,8 +75,8 @@ PEERS = {
 
 
 def compiled(made, x):
-    """(forward, forward and backward) of a cell in an RNN, or of a layer, run to their end. Both return the loss, or the
-    outputs: what nobody asks for is not computed."""
+    """(forward, forward and backward) of a cell in an RNN, or of a layer. Both return all that they should compute:
+    what nobody asks for is left out."""
     is_cell = hasattr(made, "state_size") and not isinstance(made, keras.layers.RNN)
     layer = keras.layers.RNN(made, return_sequences=True) if is_cell else made
     layer.build(x.shape)

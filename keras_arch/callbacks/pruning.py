@@ -84,15 +84,17 @@ class Pruning(keras.callbacks.Callback):
         self._count: int | None = None
         self._ahead = 1
 
-    def report(self) -> SparsityReport:
+    def report(self, gzip: bool = True) -> SparsityReport:
         """Measure what is pruned now.
 
+        Args:
+            gzip: whether to compress all weights too, which takes a second for some 30 MB and core.
         Raises:
             ValueError: before the first `fit`.
         """
         if self._pruner is None:
             raise ValueError("report needs a model; this callback has not been in a fit. Pass it to model.fit first.")
-        return self._pruner.report()
+        return self._pruner.report(gzip)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Check the arguments against the model and take the place of its training step."""

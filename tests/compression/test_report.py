@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 from keras_arch.compression import LayerSparsity, SparsityReport, prune, sparsity_report
+from keras_arch.compression import report as report_module
 
 pytestmark = pytest.mark.backend
 
@@ -39,6 +40,16 @@ def test_bytes_are_those_of_the_weights_and_zeros_compress():
     assert dense.bytes_raw == len(raw) == 4 * 405
     assert abs(dense.bytes_gzip - len(gzip.compress(raw, 6))) <= 64
     assert prune(network, 0.8).bytes_gzip < 0.6 * dense.bytes_gzip
+
+
+def test_compressing_is_a_choice_and_goes_in_pieces(monkeypatch):
+    network = model()
+    assert sparsity_report(network, gzip=False).bytes_gzip is None
+    assert "gzipped" not in str(sparsity_report(network, gzip=False))
+    monkeypatch.setattr(report_module, "PIECE", 100)
+    raw = b"".join(np.ascontiguousarray(weight).tobytes() for weight in network.get_weights())
+    pieces = [gzip.compress(raw[start : start + 100], 6) for start in range(0, len(raw), 100)]
+    assert abs(sparsity_report(network).bytes_gzip - sum(map(len, pieces))) <= 64 + 2 * len(pieces)
 
 
 def test_half_precision_weights_take_half_the_bytes():

@@ -189,9 +189,13 @@ class Pruner:
         """Fraction of zeros in each target now, in their order."""
         return [masks.zeros(target.variable) / target.size for target in self.targets]
 
-    def report(self) -> SparsityReport:
-        """Measure what is pruned."""
-        return measure(self.model, self.targets)
+    def report(self, gzip: bool = True) -> SparsityReport:
+        """Measure what is pruned.
+
+        Args:
+            gzip: whether to compress all weights too, which takes a second for some 30 MB and core.
+        """
+        return measure(self.model, self.targets, gzip)
 
     def _choices(self, step: int) -> list[tuple[int, float]]:
         """(step, sparsity) of every choice of masks that is due after the step last asked for, up to `step`."""
