@@ -18,6 +18,7 @@ SMALL = {
     "prune_and_quantize_digits": {"epochs": 2},
     "recurrent_on_digits": {"epochs": 2},
     "select_features": {"epochs": 60},
+    "shrink_residual_network": {"epochs": 3, "filters": 12},
     "text_transformer": {"epochs": 2, "count": 1920, "length": 48, "features": 32, "blocks": 1},
     "transformer_on_digits": {"epochs": 2},
     "vision_transformer": {"epochs": 4, "count": 640, "features": 32, "blocks": 1},
@@ -38,6 +39,11 @@ SHOWN = {
     "prune_and_quantize_digits": lambda accuracy, printed: accuracy > 0.8 and "80.0 %" in printed,
     "recurrent_on_digits": lambda accuracy, printed: accuracy > 0.5,
     "select_features": lambda found, printed: found[0] > 0.3 and 1 < len(found[1]) < 10 and "not read" in printed,
+    "shrink_residual_network": lambda results, printed: all(
+        accuracy > 0.6 and parameters < 0.3 * results["whole"][1]
+        for name, (accuracy, parameters) in results.items()
+        if name != "whole"
+    ),
     "text_transformer": lambda accuracy, printed: accuracy > 0.5 and "docstring" in printed,  # by chance 1/3
     "transformer_on_digits": lambda accuracy, printed: accuracy > 0.5,
     "vision_transformer": lambda accuracies, printed: accuracies[0] > 0.6 and min(accuracies[1:]) > 0.7,
