@@ -32,7 +32,9 @@ FILES = {
 
 
 def start(*words: str, **options) -> subprocess.Popen:
-    code = "import sys; from keras_arch.cli import main; sys.exit(main())"
+    # What runs in the background of a shell inherits that interrupts are ignored.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from keras_arch.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "demo", *words]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "COLUMNS": "100"}
     return subprocess.Popen(
