@@ -45,7 +45,8 @@ def build(model=None, optimizer=None, **settings):
 
 
 def kernels(model):
-    return [weight for weight in model.trainable_variables if len(weight.shape) >= 2]
+    """What is pruned by default: factors of LoRA are not, their product would be dense."""
+    return [weight for weight in model.trainable_variables if len(weight.shape) >= 2 and "lora" not in weight.name]
 
 
 def counts(model):
@@ -151,6 +152,12 @@ def shared_weights():
     return build(keras.Model(inputs, layers.Dense(3)(layers.Flatten()(hidden))))
 
 
+def low_rank_factors():
+    model = network()
+    model.get_layer("body").enable_lora(2)  # freezes the kernel
+    return build(model)
+
+
 CASES = [
     plain,
     compiled,
@@ -167,6 +174,7 @@ CASES = [
     kernels_clipped_to_zero,
     decaying_weights,
     shared_weights,
+    low_rank_factors,
 ]
 SLOW = (accumulated_gradients, float16_with_steps_that_are_skipped)
 NOT_TORCH = (compiled, eight_steps_an_execution, float16_with_steps_that_are_skipped)
@@ -208,6 +216,16 @@ def test_inside_an_execution_of_eight_steps_every_step_is_exact():
     fit(model, Pruning(SCHEDULE))
     for step, seen in enumerate(model.log.numpy()[1:21].tolist(), start=1):
         assert seen == expected(model, step), f"after step {step}"
+
+
+def test_beside_low_rank_factors_a_frozen_kernel_and_the_factors_stay_dense():
+    model = low_rank_factors()
+    body = model.get_layer("body")
+    before = np.array(ops.convert_to_numpy(body._kernel))
+    fit(model, Pruning(SCHEDULE))
+    np.testing.assert_array_equal(ops.convert_to_numpy(body._kernel), before)
+    assert zeros(ops.convert_to_numpy(body.lora_kernel_a)) == zeros(ops.convert_to_numpy(body.lora_kernel_b)) == 0
+    assert len(kernels(model)) == 2
 
 
 def test_what_is_kept_trains_on():
