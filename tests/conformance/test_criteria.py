@@ -15,7 +15,7 @@ CRITERIA = {"Magnitude": [{}], "Random": [{"seed": 3}]}
 # Criteria that look at data take samples; they are asked by `for_model`, have no string id and are not serialised.
 SAMPLED = {"SNIP": [{}, {"loss": "mse", "batch_size": 2}], "Taylor": [{}, {"loss": "mse", "batch_size": 2}]}
 # Criteria that read what surrounds a weight; their own tests ask them.
-SURROUNDED = {"BatchNormScale", "Relevance"}
+SURROUNDED = {"BatchNormScale", "Movement", "Relevance"}
 # Patterns that look at a whole model; likewise.
 WHOLE = {"Channel", "Head"}
 PATTERNS = {"Unstructured": [{}], "Block": [{}, {"rows": 2, "columns": 8}], "NM": [{}, {"n": 1, "m": 2}]}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 from keras import ops
@@ -37,7 +38,10 @@ def innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
 
 @contextmanager
 def holding_zeros(
-    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable], deadlines: Deadlines | None = None
+    optimizer: keras.optimizers.Optimizer,
+    variables: Sequence[keras.Variable],
+    deadlines: Deadlines | None = None,
+    watched: Any = None,
 ) -> Iterator[MaskedSteps]:
     """Keep zeros at zero in every `optimizer.apply` of the block, in the moving averages too.
 
@@ -50,6 +54,7 @@ def holding_zeros(
         optimizer: a Keras optimizer; of a `LossScaleOptimizer` the inner one is changed.
         variables: weights written by `ops.sparsity.masked`.
         deadlines: steps at which more of these weights go.
+        watched: its `step` gets the gradients of every step, by the id of the weight, before the weights change.
 
     >>> from keras_arch.compression.pruning.masked_apply import holding_zeros
     >>> weight, sgd = keras.Variable([0.0, 2.0]), keras.optimizers.SGD(1.0)
@@ -69,6 +74,9 @@ def holding_zeros(
     def masked_apply(grads: list, trainable_variables: list | None = None) -> None:
         steps.seen = True
         keep = [kept(variable) for variable in variables]
+        if watched is not None:
+            trained = inner._trainable_variables if trainable_variables is None else trainable_variables
+            watched.step({id(variable): grad for variable, grad in zip(trained, grads, strict=True)})
         apply(grads, trainable_variables)
         if deadlines is not None:
             step = inner.iterations

@@ -22,6 +22,7 @@ from keras_arch.core.identifiers import identifiers, resolve
 from keras_arch.ops import sparsity as masks
 
 Overrides = Mapping[str, float] | None
+METHODS = ("for_model", "watch")  # of criteria that are not callables
 
 
 class Pruner:
@@ -36,7 +37,7 @@ class Pruner:
         criterion: "magnitude", "random", or a callable that takes a variable and returns scores of its shape; the
             smallest go, infinity is never pruned before anything finite. Or an object with a method
             `for_model(model, variables)` that returns such a callable, such as `Taylor(x, y)`; it is called here, and
-            each time masks are chosen.
+            each time masks are chosen. Or "movement", or an object with its method `watch`, for gradients in training.
         pattern: "unstructured", "block" (1 x 4), "nm" (2 of 4), "channel", "head", one of
             `compression.pruning.patterns`, or an object with the two methods of `Unstructured`, and `max_sparsity`
             where not everything can go.
@@ -79,6 +80,7 @@ class Pruner:
         self.pattern = check_pattern(pattern)
         self.scope = check.one_of("scope", scope, scopes.SCOPES)
         self._ranking = _ranking(self.pattern, model, targets)
+        self._watched = self.criterion.watch(model, self._kernels()) if hasattr(self.criterion, "watch") else None
         self.sparsity = 0.0
         self.deadlines: Deadlines | None = None
         self._asked: int | None = None
@@ -178,7 +180,7 @@ class Pruner:
             optimizer: the model's own if None.
         """
         optimizer = self.model.optimizer if optimizer is None else optimizer
-        return holding_zeros(optimizer, self.variables, self.deadlines)
+        return holding_zeros(optimizer, self.variables, self.deadlines, self._watched)
 
     def settle(self) -> None:
         """Make kept weights that are zero exactly zero again. While training they are 1e-30; call it after training."""
@@ -242,10 +244,13 @@ class Pruner:
             advice = "Let the schedule end there, or choose another pattern."
             raise check.refuse("sparsity", f"must be at most the pattern's {limit:g}", sparsity, advice)
 
+    def _kernels(self) -> list[keras.Variable]:
+        return [target.variable for target in self.targets]
+
     def _scores(self) -> Iterator[np.ndarray]:
-        criterion = self.criterion
+        criterion = self._watched or self.criterion
         if hasattr(criterion, "for_model"):
-            criterion = criterion.for_model(self.model, [target.variable for target in self.targets])
+            criterion = criterion.for_model(self.model, self._kernels())
         for target in self.targets:
             variable = target.variable
             scores = criterion(variable)
@@ -298,6 +303,8 @@ def prune(
     >>> ka.compression.prune(model, 0.5, scope="global").sparsity
     0.5
     """
+    if hasattr(check_criterion(criterion), "watch"):
+        raise check.refuse("criterion", "must not need training steps here", criterion, "Use callbacks.Pruning.")
     pruner = Pruner(model, ConstantSchedule(sparsity), criterion, pattern, scope, targets, overrides)
     pruner.prune(sparsity)
     pruner.settle()
@@ -336,7 +343,7 @@ def check_criterion(criterion: Any) -> Any:
             advice = f"Pass {named.__name__}({', '.join(needed)}) from compression.pruning.criteria."
             raise check.refuse("criterion", "must be an object where it needs data", criterion, advice)
     criterion = resolve("criterion", criterion, criteria)
-    if not callable(criterion) and not callable(getattr(criterion, "for_model", None)):
+    if not any(callable(each) for each in (criterion, *(getattr(criterion, name, None) for name in METHODS))):
         rule = "must be a callable variable -> scores, or have the method for_model"
         raise check.refuse("criterion", rule, criterion, "Pass 'magnitude'.")
     return criterion
