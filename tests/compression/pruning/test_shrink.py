@@ -413,8 +413,40 @@ def test_a_shared_model_inside_stays_whole(rng):
     assert "shared" in dict(shrink_report(model).untraced)["inner"]
 
 
+def test_numbers_are_added_and_multiplied_with_channel_by_channel(rng):
+    """A hard swish of bare operations: x relu6(x + 3) / 6."""
+    inputs = keras.Input((6, 6, 3))
+    x = L.Conv2D(8, 3, name="conv")(inputs)
+    x = x * (L.ReLU(6.0)(x + 3.0) * (1 / 6))
+    model = keras.Model(inputs, L.Dense(2, name="head")(L.GlobalAveragePooling2D()(x)))
+    randomize(model, rng)
+    zero(model, "conv", [1, 4, 5])
+    assert checked(model, rng).get_layer("conv").filters == 5
+    assert not shrink_report(model).untraced
+
+
+def test_a_number_that_makes_a_constant_is_moved_into_the_bias(rng):
+    inputs = keras.Input((6,))
+    x = (L.Dense(5, name="body")(inputs) + 2.0) * 3
+    model = keras.Model(inputs, L.Dense(2, name="head")(x))
+    randomize(model, rng)
+    zero(model, "body", [0, 3])
+    assert checked(model, rng).get_layer("body").units == 3
+
+
+def test_differences_with_numbers_are_not_followed(rng):
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, L.Dense(2, name="head")(1.0 - L.Dense(5, name="body")(inputs)))
+    randomize(model, rng)
+    zero(model, "body", [0])
+    assert checked(model, rng).get_layer("body").units == 5
+    assert "it is called with 1.0 beside tensors" in dict(shrink_report(model).untraced).values()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "most"), [("ResNet50", 0.3), ("MobileNetV2", 0.3)])
+@pytest.mark.parametrize(
+    ("name", "most"), [("ResNet50", 0.3), ("MobileNetV2", 0.3), ("MobileNetV3Small", 0.3), ("EfficientNetB0", 0.3)]
+)
 def test_networks_of_keras_lose_half_of_their_channels(rng, name, most):
     make = getattr(keras.applications, name)
     backbone = make(weights=None, include_top=False, input_shape=(64, 64, 3))

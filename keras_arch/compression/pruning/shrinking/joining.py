@@ -51,6 +51,21 @@ def merging(operation: Any) -> Together | None:
     return _OPERATIONS.get(type(operation).__name__) if ours else None
 
 
+def takes_number(operation: Any, calls: Sequence[Sequence[Tensor]], options: Sequence[Sequence[Any]]) -> bool:
+    """Whether an operation adds a number to one tensor, or multiplies it with one, as in `x + 3.0`.
+
+    Args:
+        operation: a layer or a bare operation.
+        calls: the tensors of each call.
+        options: what each call was given beside tensors.
+    """
+    commutes = type(operation).__name__ in ("Add", "Multiply") and not isinstance(operation, keras.Layer)
+    return commutes and all(
+        len(tensors) == len(given) == 1 and isinstance(given[0], int | float) and not isinstance(given[0], bool)
+        for tensors, given in zip(calls, options, strict=True)
+    )
+
+
 def merged(
     operation: Any, inputs: Sequence[Channels], tensors: Sequence[Tensor], together: Together, units: Units
 ) -> Channels:

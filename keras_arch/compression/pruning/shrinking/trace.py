@@ -67,7 +67,7 @@ class Trace:
         try:
             if any(len(tensor.shape) < 2 or tensor.shape[-1] is None for call in calls for tensor in call):
                 raise UntraceableError("it takes a tensor without an axis of channels of known size")
-            if any(self.graph.options[name]):
+            if any(self.graph.options[name]) and not joining.takes_number(operation, calls, self.graph.options[name]):
                 given = ", ".join(str(value) for call in self.graph.options[name] for value in call)
                 raise UntraceableError(f"it is called with {given} beside tensors")
             if isinstance(operation, keras.Model):
@@ -106,7 +106,7 @@ class Trace:
         inputs = [self._channels(tensor) for tensor in tensors]
         if name not in self.untraced:
             try:
-                self.tensors[name, call, 0] = self._apply(name, inputs, tensors)
+                self.tensors[name, call, 0] = self._apply(name, call, inputs, tensors)
                 return
             except UntraceableError as reason:
                 self.untraced[name] = str(reason)
@@ -124,14 +124,18 @@ class Trace:
             self.units.fix(self.tensors[key].units, reason)
         return self.tensors[key]
 
-    def _apply(self, name: str, inputs: list[Channels], tensors: Sequence[Tensor]) -> Channels:
+    def _apply(self, name: str, call: int, inputs: list[Channels], tensors: Sequence[Tensor]) -> Channels:
         operation, rule = self.graph.operations[name], self.rules.get(name)
         if rule is None:
             if isinstance(operation, keras.layers.Flatten):
                 return joining.flattened(operation, inputs[0], tensors[0])
             if isinstance(operation, keras.layers.Concatenate):
                 return joining.concatenated(operation, inputs, tensors, self.units)
-            return joining.merged(operation, inputs, tensors, joining.merging(operation), self.units)
+            together = joining.merging(operation)
+            if self.graph.options[name][call]:
+                [number], [channels] = self.graph.options[name][call], inputs
+                return Channels(channels.units, together([channels.values, np.full(channels.size, float(number))]))
+            return joining.merged(operation, inputs, tensors, together, self.units)
         known = self.inputs.setdefault(name, [])
         known.append(inputs[0])
         if isinstance(rule, Mixing) or rule.weights:
