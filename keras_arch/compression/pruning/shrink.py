@@ -31,10 +31,11 @@ def shrink(model: keras.Model, channels: ChannelChoice | None = None) -> keras.M
     Channels are followed through dense layers, convolutions (also transposed, depthwise and separable), batch
     normalization, elementwise activations, dropout, pooling, padding, cropping, upsampling, Flatten, Reshape that keeps
     the last axis, Concatenate, Add, Multiply and their kin, also with numbers, and into models inside the model; those
-    that meet in a sum or product go together or not at all. Inside attention (`keras.layers.MultiHeadAttention` and ours) dead heads go,
-    inside our transformer blocks also dead features of the feed-forward network. Inputs, outputs, what a layer outside
-    this list takes or gives (LayerNormalization, attention, recurrent layers, grouped convolutions, models inside that
-    are shared or have no graph, subclasses, ..) and the last channel of each tensor stay. `shrink_report` lists them.
+    that meet in a sum or product go together or not at all. Inside attention (`keras.layers.MultiHeadAttention` and
+    ours) dead heads go, inside our transformer blocks also dead features of the feed-forward network. Inputs, outputs,
+    what a layer outside this list takes or gives (LayerNormalization, attention, recurrent layers, grouped
+    convolutions, models inside that are shared or have no graph, subclasses, ..) and the last channel of each tensor
+    stay. `shrink_report` lists them.
 
     Args:
         model: a built Sequential or functional model. It is not changed.
