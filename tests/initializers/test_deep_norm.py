@@ -74,7 +74,7 @@ def test_the_update_of_the_model_stays_within_the_papers_bound_at_any_depth():
     assert updates[1] == pytest.approx(updates[0], rel=0.25)
     # With gain 1 in place of beta the update is far larger, the more so the deeper the stack.
     assert model_update(10, 1.0)[0] > 3 * updates[0]
-    assert model_update(100, 1.0)[0] > 8 * updates[1]
+    assert model_update(100, 1.0)[0] > 5 * updates[1]  # 6 to 10, by the draw
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
