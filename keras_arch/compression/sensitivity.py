@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_arch.compression.pruning.pruner import Pruner, check_pattern
+from keras_arch.compression.pruning.pruner import Pruner, check_criterion, check_pattern
 from keras_arch.compression.schedule import ConstantSchedule
 from keras_arch.compression.scope import Target, Targets
 from keras_arch.core import check, optional
@@ -203,7 +203,7 @@ def sensitivity(
     >>> report.layers[0].values["loss"]
     (0.25, 1.25)
     """
-    pattern = check_pattern(pattern)
+    criterion, pattern = check_criterion(criterion, trains=False), check_pattern(pattern)
     fractions = _check_sparsities(sparsities, pattern)
     if isinstance(verbose, bool) or verbose not in (0, 1, "auto"):
         raise check.refuse("verbose", "must be 0, 1 or 'auto'", verbose, "Pass 0 for silence.")
@@ -274,7 +274,6 @@ def _pruners(
     model: keras.Model, highest: float, criterion: Any, pattern: Any, targets: Targets
 ) -> list[tuple[Target, Pruner]]:
     """Each weight with what prunes it alone; made before anything is measured, since it refuses what does not fit."""
-
     schedule = ConstantSchedule(highest)
     everything = Pruner(model, schedule, criterion, pattern, "layer", targets)
     criterion = everything.criterion

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_arch.compression.pruning.shrinking.mixing import Mixing
+from keras_arch.compression.pruning.shrinking.mixing import Mixing, kernel_of_filters
 from keras_arch.compression.pruning.shrinking.nesting import open_graph
 from keras_arch.compression.pruning.shrinking.trace import Trace
 from keras_arch.compression.scope import Target, smallest
@@ -106,8 +106,9 @@ class ChannelGroups:
         self._masked += [slices for slices in found.followers if touched[slices.groups].any()]
         self.variables = [slices.variable for slices in self._masked]
 
-    def check(self, scores: Iterable[np.ndarray]) -> None:
-        """Take scores as `marks` does, and do nothing: whatever has the shape of its weight fits."""
+    def check(self, scores: Iterable[np.ndarray], own: Mapping[int, float] | None = None) -> None:
+        """Raise ValueError if layers that make the same channels have different fractions; all scores fit."""
+        self._own(own or {})
         for _ in scores:
             pass
 
@@ -178,7 +179,7 @@ def channels(model: keras.Model) -> Found:
         layer = rule.layer
         groups = trace.units.roots((trace.outputs if isinstance(rule, Mixing) else trace.inputs)[name][0].units)
         if isinstance(rule, Mixing):
-            makers.append(Slices(rule.maker, rule.filter_axis, groups))
+            makers.append(Slices(*kernel_of_filters(layer), groups))
         elif isinstance(layer, keras.layers.BatchNormalization):
             followers += [Slices(weight, -1, groups) for weight in (layer.gamma, layer.beta) if weight is not None]
         elif rule.multiplies:

@@ -87,7 +87,7 @@ class Pruner:
         end = schedules.sparsity_in_the_end(self.schedule)
         self._check_reach(end)
         self._shares = self._shares_of(overrides, end)
-        self._ranking.check(self._scores())
+        self._ranking.check(self._scores(), {place: value for place, (value, _) in self._shares.items()})
 
     @property
     def targets(self) -> tuple[scopes.Target, ...]:
@@ -303,8 +303,7 @@ def prune(
     >>> ka.compression.prune(model, 0.5, scope="global").sparsity
     0.5
     """
-    if hasattr(check_criterion(criterion), "watch"):
-        raise check.refuse("criterion", "must not need training steps here", criterion, "Use callbacks.Pruning.")
+    criterion = check_criterion(criterion, trains=False)
     pruner = Pruner(model, ConstantSchedule(sparsity), criterion, pattern, scope, targets, overrides)
     pruner.prune(sparsity)
     pruner.settle()
@@ -328,8 +327,12 @@ def check_schedule(schedule: Schedule) -> Schedule:
     return schedule
 
 
-def check_criterion(criterion: Any) -> Any:
+def check_criterion(criterion: Any, trains: bool = True) -> Any:
     """Turn a string id into a criterion, and refuse what can't be asked for scores.
+
+    Args:
+        criterion: see `Pruner`.
+        trains: whether training steps come, which some criteria follow.
 
     >>> from keras_arch.compression.pruning.pruner import check_criterion
     >>> check_criterion("magnitude")
@@ -346,6 +349,8 @@ def check_criterion(criterion: Any) -> Any:
     if not any(callable(each) for each in (criterion, *(getattr(criterion, name, None) for name in METHODS))):
         rule = "must be a callable variable -> scores, or have the method for_model"
         raise check.refuse("criterion", rule, criterion, "Pass 'magnitude'.")
+    if not trains and hasattr(criterion, "watch"):
+        raise check.refuse("criterion", "must not need training steps here", criterion, "Use callbacks.Pruning.")
     return criterion
 
 

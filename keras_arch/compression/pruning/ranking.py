@@ -34,11 +34,12 @@ class SeparateWeights:
         self.targets = targets
         self.variables = [target.variable for target in targets]
 
-    def check(self, scores: Iterable[np.ndarray]) -> None:
+    def check(self, scores: Iterable[np.ndarray], own: Mapping[int, float] | None = None) -> None:
         """Raise ValueError if the pattern does not fit a weight.
 
         Args:
             scores: one array for each target, of its shape.
+            own: as `marks` takes them; here any will do.
         """
         for _ in self._units(scores):
             pass

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_arch.compression.pruning.shrinking.mixing import Mixing
+from keras_arch.compression.pruning.shrinking.mixing import Mixing, kernel_of_filters
 from keras_arch.compression.pruning.shrinking.nesting import open_graph
 from keras_arch.compression.pruning.shrinking.trace import Trace
 from keras_arch.core.registration import register
@@ -54,7 +54,8 @@ class BatchNormScale(Value):
         makers = {}
         for name, rule in trace.rules.items():
             if isinstance(rule, Mixing):
-                makers[id(rule.maker)] = rule.filter_axis, trace.units.roots(trace.outputs[name][0].units)
+                kernel, axis = kernel_of_filters(rule.layer)
+                makers[id(kernel)] = axis, trace.units.roots(trace.outputs[name][0].units)
             elif isinstance(rule.layer, keras.layers.BatchNormalization) and rule.layer.scale:
                 groups = trace.units.roots(trace.inputs[name][0].units)
                 np.add.at(total, groups, np.abs(rule.layer.gamma.numpy()))

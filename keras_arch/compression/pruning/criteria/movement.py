@@ -47,9 +47,10 @@ class Travelled:
                 total.assign(total - product)
 
     def __call__(self, variable: keras.Variable) -> np.ndarray:
-        """Scores of a weight: how far it moved, or how large it is while nothing has moved yet."""
-        moved = np.array(self._totals[id(variable)].numpy())
-        return moved if moved.any() else np.abs(ops.convert_to_numpy(ops.cast(variable, "float32")))
+        """Scores of a weight: how far it moved, or how large it is while none has moved yet."""
+        if any(total.numpy().any() for total in self._totals.values()):
+            return np.array(self._totals[id(variable)].numpy())
+        return np.abs(ops.convert_to_numpy(ops.cast(variable, "float32")))
 
 
 @register

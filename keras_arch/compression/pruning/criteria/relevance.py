@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_arch.compression.pruning.shrinking.mixing import MIXING, kernel_of_filters
 from keras_arch.core import check
 from keras_arch.core.walk import walk
 
@@ -67,7 +68,11 @@ class Relevance:
         Returns:
             A callable from one of the kernels to its scores, float32, of its shape.
         """
-        owners = {id(kernel): (path, axis) for path, layer in walk(model) for kernel, axis in _kernels(layer)}
+        owners = {}
+        for path, layer in walk(model):
+            if isinstance(layer, MIXING) and layer.built:
+                kernel, axis = kernel_of_filters(layer)
+                owners[id(kernel)] = path, axis
         scores = {}
         for variable in variables:
             if id(variable) not in owners:
@@ -91,15 +96,3 @@ class Relevance:
                 f"{relevances.shape}. Explain the layer that it is asked for."
             )
         return np.abs(relevances, dtype="float32").mean(axis=tuple(range(relevances.ndim - 1)))
-
-
-def _kernels(layer: keras.Layer) -> list[tuple[keras.Variable, int]]:
-    """(kernel, axis of its filters) of a layer that makes one channel for each filter."""
-    if not layer.built:
-        return []
-    kind = type(layer).__name__
-    if "SeparableConv" in kind:
-        return [(layer.pointwise_kernel, -1)]
-    if "Depthwise" in kind or not (isinstance(layer, keras.layers.Dense) or hasattr(layer, "filters")):
-        return []
-    return [(layer.kernel, -2 if kind.endswith("Transpose") else -1)] if hasattr(layer, "kernel") else []

@@ -16,6 +16,23 @@ _SEPARABLE = (L.SeparableConv1D, L.SeparableConv2D)
 MIXING = (L.Dense, *_CONVOLUTIONS, *_TRANSPOSED, *_SEPARABLE)
 
 
+def kernel_of_filters(layer: keras.Layer) -> tuple[keras.Variable, int]:
+    """The kernel whose filters make the channels of a layer, and its axis that counts them.
+
+    Args:
+        layer: a built layer of one of the classes in `MIXING`.
+
+    >>> from keras_arch.compression.pruning.shrinking.mixing import kernel_of_filters
+    >>> layer = keras.layers.Conv2DTranspose(4, 3)
+    >>> layer.build((None, 8, 8, 2))
+    >>> kernel, axis = kernel_of_filters(layer)
+    >>> kernel.shape[axis]
+    4
+    """
+    kernel = layer.pointwise_kernel if isinstance(layer, _SEPARABLE) else layer.kernel
+    return kernel, -2 if isinstance(layer, _TRANSPOSED) else -1
+
+
 class Mixing:
     """One dense or convolutional layer, read as y[f] = act(Σ_i Σ_t w[t, i, f] x[i] + b[f]).
 
@@ -60,16 +77,6 @@ class Mixing:
     def filters(self) -> int:
         """F, the number of output channels."""
         return self._kernels[-1].shape[-2 if isinstance(self.layer, _TRANSPOSED) else -1]
-
-    @property
-    def maker(self) -> keras.Variable:
-        """The kernel whose filters make the output channels."""
-        return self.layer.pointwise_kernel if isinstance(self.layer, _SEPARABLE) else self.layer.kernel
-
-    @property
-    def filter_axis(self) -> int:
-        """The axis of that kernel that counts filters."""
-        return -2 if isinstance(self.layer, _TRANSPOSED) else -1
 
     def activation(self) -> Callable[[np.ndarray], np.ndarray]:
         """What the layer's activation makes of known values; raises UntraceableError where it may mix channels."""

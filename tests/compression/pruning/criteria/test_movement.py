@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_arch.callbacks import Pruning
-from keras_arch.compression import ConstantSchedule, PolynomialSchedule, Pruner, prune
+from keras_arch.compression import ConstantSchedule, PolynomialSchedule, Pruner, prune, sensitivity
 from keras_arch.compression.pruning.criteria.movement import Travelled
 
 pytestmark = pytest.mark.backend
@@ -60,10 +60,20 @@ def test_before_the_first_step_size_counts(rng):
     np.testing.assert_allclose(Travelled([weight])(weight), np.abs(keras.ops.convert_to_numpy(weight)), rtol=1e-6)
 
 
+def test_once_one_weight_has_moved_those_that_have_not_score_zero():
+    still, moving = (keras.Variable(np.full((2,), 5.0)) for _ in range(2))
+    watched = Travelled([still, moving])
+    watched.step({id(moving): keras.ops.convert_to_tensor(np.array([1.0, -1.0], "float32"))})
+    assert watched(moving).tolist() == [-5.0, 5.0]
+    assert watched(still).tolist() == [0.0, 0.0]
+
+
 def test_where_it_cannot_be_measured_it_is_refused(rng):
     model = regression(np.ones(6, "float32"))
     with pytest.raises(ValueError, match="criterion must not need training steps here"):
         prune(model, 0.5, criterion="movement")
+    with pytest.raises(ValueError, match="criterion must not need training steps here"):
+        sensitivity(model, np.ones((2, 6)), np.ones((2, 1)), criterion="movement", verbose=0)
     if keras.backend.backend() == "jax":
         with pytest.raises(ValueError, match="can't be done on JAX. Choose for example Taylor"):
             Pruner(model, ConstantSchedule(0.5), criterion="movement")

@@ -159,7 +159,7 @@ def test_a_set_takes_the_sparsity_of_the_layer_that_has_its_own(rng):
     dead = [int((by_filter(model, name, -1) == 0).all(axis=0).sum()) for name in ("stem", "back", "inner")]
     assert dead == [2, 2, 2]
     with pytest.raises(ValueError, match=r"overrides must be the same .* received \[0.2, 0.4\] for stem, back"):
-        prune(model, 0.5, pattern="channel", overrides={"back": 0.2, "stem": 0.4})
+        Pruner(model, ConstantSchedule(0.5), pattern="channel", overrides={"back": 0.2, "stem": 0.4})
 
 
 def test_channels_that_others_make_too_stay(rng):
