@@ -12,16 +12,30 @@ def copy_of(layer: keras.Layer, **changes: Any) -> keras.Layer:
 
     Args:
         layer: the layer to copy.
-        **changes: settings that differ, as its `get_config` names them.
+        **changes: settings that differ, as its `get_config` names them; "cell.units" is the setting `units` of the
+            layer that the setting `cell` holds.
 
     >>> copy_of(keras.layers.Dense(4, name="head"), units=2).get_config()["units"]
     2
+    >>> layer = keras.layers.RNN(keras.layers.LSTMCell(4))
+    >>> copy_of(layer, **{"cell.units": 2}).cell.units
+    2
     """
-    return type(layer).from_config({**layer.get_config(), **changes})
+    config = layer.get_config()
+    for name, value in changes.items():
+        outer, _, inner = name.partition(".")
+        if inner:  # the shape it was built with goes: a smaller layer takes others
+            held = {part: given for part, given in config[outer].items() if part != "build_config"}
+            value = {**held, "config": {**held["config"], inner: value}}
+        config[outer] = value
+    return type(layer).from_config(config)
 
 
 def clone(
-    model: keras.Model, copy: Callable[[Any], Any], shapes: Sequence[tuple[int | None, ...]] | None = None
+    model: keras.Model,
+    copy: Callable[[Any], Any],
+    shapes: Sequence[tuple[int | None, ...]] | None = None,
+    call: Callable[..., Any] | None = None,
 ) -> keras.Model:
     """Rebuild a model from copies of its layers, not compiled: a loss that cannot be serialised does no harm.
 
@@ -29,6 +43,8 @@ def clone(
         model: a built Sequential or functional model.
         copy: maps each layer to its copy, and each bare operation to one that may be called again.
         shapes: of its inputs, the batch included, in the order of `keras.tree.flatten`; None for those it has.
+        call: `(copied, *args, **kwargs) -> outputs`, calls each copy of a functional model on symbolic tensors, and
+            may call something else in its place; None for `copied(...)`.
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, name="head")])
     >>> clone(model, copy_of).layers[0].name
@@ -46,7 +62,7 @@ def clone(
     inputs = keras.tree.map_structure(
         lambda tensor: copy_of(entries[id(tensor)], batch_shape=next(wanted)).output, view.input
     )
-    return keras.models.clone_model(view, input_tensors=inputs, clone_function=copy)
+    return keras.models.clone_model(view, input_tensors=inputs, clone_function=copy, call_function=call)
 
 
 def fill(copied: keras.Layer, original: keras.Layer, weights: Sequence[np.ndarray]) -> None:

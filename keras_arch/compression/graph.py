@@ -8,12 +8,13 @@ import keras
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """One tensor of a graph: which call of which operation it comes from, and its shape."""
+    """One tensor of a graph: which call of which operation it comes from, its shape and its type."""
 
     operation: str
     call: int
     position: int
     shape: tuple[int | None, ...]
+    dtype: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _sequential_graph(model: keras.Sequential) -> Graph:
             f"model must be built, for it needs a graph; received the Sequential model={model.name!r} without an "
             "input shape. Begin it with keras.Input(shape), or call model.build(shape)."
         )
-    last = Tensor("", 0, 0, tuple(model.input_shape))
+    last = Tensor("", 0, 0, tuple(model.input_shape), keras.backend.standardize_dtype(model.inputs[0].dtype))
     operations, calls = {"": None}, {"": ()}
     for layer in model.layers:
         operations[layer.name] = layer
@@ -106,7 +107,7 @@ def _tensors(serialised: Any) -> list[Tensor]:
     if isinstance(serialised, dict):
         if serialised.get("class_name") == "__keras_tensor__":
             config = serialised["config"]
-            return [Tensor(*config["keras_history"], tuple(config["shape"]))]
+            return [Tensor(*config["keras_history"], tuple(config["shape"]), config["dtype"])]
         serialised = list(serialised.values())
     if isinstance(serialised, list | tuple):
         return [tensor for part in serialised for tensor in _tensors(part)]

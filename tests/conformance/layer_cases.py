@@ -83,6 +83,7 @@ LAYERS = {
             "init_kwargs": {
                 "filters": 8,
                 "width": 4,
+                "hidden_filters": 6,
                 "strides": 2,
                 "stride_place": "first",
                 "norm_placement": "pre",
@@ -343,6 +344,7 @@ LAYERS = {
                 "kernel_regularizer": "l2",
                 "seed": 3,
                 "shortcut": "average_pool",
+                "hidden_filters": 5,
             },
             "input_shape": (2, 6, 5, 4),
             "expect": {"output_shape": (2, 3, 3, 6), "trainable_weights": 16, "losses": 5},

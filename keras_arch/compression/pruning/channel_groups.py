@@ -7,12 +7,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_arch.compression.nesting import open_graph
+from keras_arch.compression.pruning.shrinking.gating import Gating
 from keras_arch.compression.pruning.shrinking.mixing import Mixing, kernel_of_filters
-from keras_arch.compression.pruning.shrinking.nesting import open_graph
 from keras_arch.compression.pruning.shrinking.trace import Trace
 from keras_arch.compression.scope import Target, smallest
 from keras_arch.core.inner_channels import inner_channels_of
 from keras_arch.core.walk import walk
+
+ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,11 +103,16 @@ class ChannelGroups:
         self._made_by = [tuple(order[number] for number in made) for made in sets]
         self.targets = tuple(target for number, target in enumerate(targets) if number in used)
         chosen = {id(target.variable): target for target in self.targets}
-        self._makers = {id(maker.variable): maker for maker in found.makers if id(maker.variable) in chosen}
+        self._makers: dict[int, list[Slices]] = {key: [] for key in chosen}
+        for maker in found.makers:
+            if id(maker.variable) in chosen:
+                self._makers[id(maker.variable)].append(maker)
         touched = np.isin(np.arange(self._count), list(free))
-        self._masked = [self._makers[key] for key in chosen]
-        self._masked += [slices for slices in found.followers if touched[slices.groups].any()]
-        self.variables = [slices.variable for slices in self._masked]
+        self._masked = {key: list(made) for key, made in self._makers.items()}
+        for slices in found.followers:
+            if touched[slices.groups].any():
+                self._masked.setdefault(id(slices.variable), []).append(slices)
+        self.variables = [masked[0].variable for masked in self._masked.values()]
 
     def check(self, scores: Iterable[np.ndarray], own: Mapping[int, float] | None = None) -> None:
         """Raise ValueError if layers that make the same channels have different fractions; all scores fit."""
@@ -131,18 +139,19 @@ class ChannelGroups:
         total = np.zeros(self._count)
         count = np.zeros(self._count)
         for target, score in zip(self.targets, scores, strict=True):
-            slices = self._makers[id(target.variable)]
-            np.add.at(total, slices.groups, slices.sums(score))
-            np.add.at(count, slices.groups, score.size // len(slices.groups))
+            known = np.isfinite(score)  # the others are gone, with this channel or with one along another axis
+            for slices in self._makers[id(target.variable)]:
+                np.add.at(total, slices.groups, slices.sums(np.where(known, score, 0)))
+                np.add.at(count, slices.groups, slices.sums(known))
         ranked = []
         for groups in self.sets:
-            means = total[groups] / count[groups]
+            means = np.where(count[groups] > 0, total[groups] / np.maximum(count[groups], 1), -np.inf)
             means[np.argmax(means)] = np.inf
             ranked.append(means)
         gone = np.zeros(self._count, bool)
         for groups, means, marked in zip(self.sets, ranked, smallest(ranked, sparsity, scope, own), strict=True):
             gone[groups] = marked & (means < np.inf)
-        return [slices.mark(gone) for slices in self._masked]
+        return [np.any([slices.mark(gone) for slices in masked], axis=0) for masked in self._masked.values()]
 
     def _own(self, own: Mapping[int, float]) -> dict[int, float]:
         """From targets with a fraction of their own to sets."""
@@ -177,6 +186,8 @@ def channels(model: keras.Model) -> Found:
     trace, makers, followers = Trace(graph), [], []
     for name, rule in trace.rules.items():
         layer = rule.layer
+        if isinstance(rule, Gating):
+            continue
         groups = trace.units.roots((trace.outputs if isinstance(rule, Mixing) else trace.inputs)[name][0].units)
         if isinstance(rule, Mixing):
             makers.append(Slices(*kernel_of_filters(layer), groups))
@@ -188,7 +199,8 @@ def channels(model: keras.Model) -> Found:
         if getattr(layer, "use_bias", False):
             followers.append(Slices(layer.bias, -1, groups))
     fixed = trace.units.fixed(np.arange(len(trace.units)))
-    layers = [layer for name, layer in graph.operations.items() if name not in trace.rules]
+    cut_inside = (type(None), Gating)
+    layers = [layer for name, layer in graph.operations.items() if isinstance(trace.rules.get(name), cut_inside)]
     fixed = _add_inner("channel", layers, makers, followers, fixed)
 
     def reason(path: str, maker: Slices | None) -> str:
@@ -196,7 +208,7 @@ def channels(model: keras.Model) -> Found:
             parts = path.split("/")
             names = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
             return next((trace.untraced[name] for name in names if name in trace.untraced), "it makes no channels")
-        reasons = (trace.units.reason(group) for group in maker.groups)
+        reasons = (trace.units.reason(group) for group in maker.groups if group < len(trace.units))
         return next(filter(None, reasons), "its channels are made by other layers too, which are not targets")
 
     return Found(makers, followers, fixed, reason)
@@ -216,11 +228,15 @@ def heads(model: keras.Model) -> Found:
     """
     makers: list[Slices] = []
     followers: list[Slices] = []
-    layers = [layer for _, layer in walk(model) if isinstance(layer, keras.layers.MultiHeadAttention)]
-    fixed = _add_inner("head", layers, makers, followers, np.zeros(0, bool))
+    layers = {path: layer for path, layer in walk(model) if isinstance(layer, ATTENTION)}
+    fixed = _add_inner("head", layers.values(), makers, followers, np.zeros(0, bool))
 
     def reason(path: str, maker: Slices | None) -> str:
-        return "it has no heads of its own" if maker is None else "not all kernels of its attention are targets"
+        if maker is not None:
+            return "not all kernels of its attention are targets"
+        if any(path.startswith(f"{attention}/") for attention in layers):
+            return "its heads can't go one by one: it has a bias of positions for each, or is a layer of another kind"
+        return "it has no heads of its own"
 
     return Found(makers, followers, fixed, reason)
 
@@ -235,10 +251,12 @@ def _add_inner(
                 continue
             groups = len(fixed) + np.arange(inner.size)
             fixed = np.concatenate([fixed, np.zeros(inner.size, bool)])
-            for variable, axis in inner.slices:
+            for place, (variable, axis) in enumerate(inner.slices):
+                if place in inner.spared:
+                    continue
                 # A bias may have as many axes as heads have features; kernels have the axis of the inputs too.
-                kernel = "bias" not in variable.name and len(variable.shape) > 1
-                (makers if kernel else followers).append(Slices(variable, axis, groups))
+                kernel = "bias" not in variable.name and len(variable.shape) > 1 and place not in inner.uncounted
+                (makers if kernel else followers).append(Slices(variable, axis, inner.along(place, groups)))
     return fixed
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from keras_arch.compression.nesting import open_graph
+from keras_arch.compression.pruning.shrinking.gating import Gating
 from keras_arch.compression.pruning.shrinking.mixing import Mixing
-from keras_arch.compression.pruning.shrinking.nesting import open_graph
 from keras_arch.compression.pruning.shrinking.rebuild import cut, inner_kept, smaller
 from keras_arch.compression.pruning.shrinking.removal import Removal
 from keras_arch.compression.pruning.shrinking.trace import Trace
@@ -31,11 +32,17 @@ def shrink(model: keras.Model, channels: ChannelChoice | None = None) -> keras.M
     Channels are followed through dense layers, convolutions (also transposed, depthwise and separable), batch
     normalization, elementwise activations, dropout, pooling, padding, cropping, upsampling, Flatten, Reshape that keeps
     the last axis, Concatenate, Add, Multiply and their kin, also with numbers, and into models inside the model; those
-    that meet in a sum or product go together or not at all. Inside attention (`keras.layers.MultiHeadAttention` and
-    ours) dead heads go, inside our transformer blocks also dead features of the feed-forward network. Inputs, outputs,
-    what a layer outside this list takes or gives (LayerNormalization, attention, recurrent layers, grouped
-    convolutions, models inside that are shared or have no graph, subclasses, ..) and the last channel of each tensor
-    stay. `shrink_report` lists them.
+    that meet in a sum or product go together or not at all. They are followed through `SqueezeExcite` as well,
+    where those go that are zero, or that neither the next layers nor the squeeze reads.
+
+    Inside layers go dead heads of attention (of `keras.layers.MultiHeadAttention`, `keras.layers.GroupQueryAttention`
+    and ours; heads that share keys and values as one), dead features of the feed-forward network of our transformer
+    blocks, and dead channels between the convolutions of our convolutional blocks, from which nothing may come out: a
+    constant stays there.
+
+    Inputs, outputs, what a layer outside this list takes or gives (LayerNormalization, attention, recurrent layers, our
+    blocks, grouped convolutions, models inside that are shared or have no graph, subclasses, ..) and the last channel
+    of each tensor stay. `shrink_report` lists them.
 
     Args:
         model: a built Sequential or functional model. It is not changed.
@@ -93,7 +100,7 @@ def shrink_report(model: keras.Model, channels: ChannelChoice | None = None) -> 
             outputs = trace.outputs[name][0]
             kept = removal.kept(outputs)
             rows.append(ShrunkLayer(name, len(kept), int(kept.sum()), int((kept & outputs.constant).sum())))
-        elif name not in trace.rules:
+        elif name not in trace.rules or isinstance(trace.rules[name], Gating):
             rows += [
                 ShrunkLayer(f"{name}.{inner.argument}", inner.size, int(inner_kept(inner).sum()), 0)
                 for inner in inner_channels_of(layer)

@@ -138,10 +138,16 @@ class AttentionSettings(keras.layers.MultiHeadAttention):
         return KVCache.growing(*sizes) if window is None else KVCache.sliding(*sizes, window=window)
 
     def inner_channels(self) -> list[InnerChannels]:
-        """The heads, for pruning. None where heads share keys and values, or the positions' bias has some for each."""
-        if self.num_kv_heads != self.num_heads or self.position_bias is not None:
+        """The heads of keys and values with those of queries that share them, for pruning.
+
+        None where the positions' bias has something for each head.
+        """
+        if self.position_bias is not None:
             return []
-        return heads_of(self, [(self.sink_scores, 0)] if self.sinks else [])
+        more = [(self.sink_scores, 0)] if self.sinks else []
+        if self.num_kv_heads == self.num_heads:
+            return heads_of(self, "num_heads", more=more)
+        return heads_of(self, "num_kv_heads", {"num_heads": self.num_heads // self.num_kv_heads}, more)
 
     def _build_encodings(self) -> None:
         if self.rotary_embedding is not None and not self.rotary_embedding.built:

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_arch.core import check
 from keras_arch.core.initializer import cloned
+from keras_arch.core.inner_channels import InnerChannels, between
 from keras_arch.core.registration import register
 from keras_arch.layers.convolutional.channels import as_data_format, known_channels
 from keras_arch.layers.normalization.global_response_normalization import GlobalResponseNormalization
@@ -19,7 +20,7 @@ class ConvNeXtBlock(keras.layers.Layer):
     """7 x 7 depthwise convolution, layer normalization, two pointwise layers, added to the input.
 
     output = x + layer_scale(project_dense(respond(activation(expand_dense(norm(depthwise_conv(x))))))).
-    x and output: (B, H, W, C), expand_dense: C -> E, project_dense: E -> C.   C: channels, E: expansion C.
+    x and output: (B, H, W, C), expand_dense: C -> E, project_dense: E -> C.   C: channels, E: `hidden_filters`.
 
     respond is the identity in ConvNeXt and a `keras_arch.layers.GlobalResponseNormalization` in ConvNeXt V2, which has
     no layer scale: global_response=True, layer_scale=None. Stochastic depth acts before the sum. The layers are
@@ -28,7 +29,7 @@ class ConvNeXtBlock(keras.layers.Layer):
 
     Args:
         kernel_size: of the depthwise convolution, pixels.
-        expansion: E / C, >= 1, an integer.
+        expansion: E / C, >= 1, an integer; not used where `hidden_filters` is given.
         activation: anything `keras.activations.get` takes; the default is the exact GELU.
         layer_scale: first value of the weight of each channel; None for no such weight.
         stochastic_depth: rate at which the branch is dropped for a sample in training, in [0, 1).
@@ -40,6 +41,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         data_format: "channels_last" or "channels_first" (the pointwise part then runs between two transpositions);
             None for `keras.config.image_data_format()`.
         seed: of stochastic depth.
+        hidden_filters: E; None for expansion C.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
@@ -72,6 +74,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         kernel_regularizer: Any = None,
         data_format: str | None = None,
         seed: int | None = None,
+        hidden_filters: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -92,6 +95,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.data_format = as_data_format(data_format)
         self.seed = seed
+        self.hidden_filters = None if hidden_filters is None else check.integer("hidden_filters", hidden_filters)
 
     def build(self, input_shape: tuple) -> None:
         channels = known_channels(input_shape, self.data_format, most_rank=4)
@@ -109,7 +113,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         self.depthwise_conv.build(shape)
         if self.data_format == "channels_first":
             shape = (shape[0], *shape[2:], channels)
-        wide = (*shape[:-1], self.expansion * channels)
+        wide = (*shape[:-1], self.hidden_filters or self.expansion * channels)
         self.norm = keras.layers.LayerNormalization(epsilon=self.epsilon, name="norm", **common)
         self.norm.build(shape)
         self.expand_dense = self._dense("expand_dense", wide[-1], self.activation, shape)
@@ -133,6 +137,12 @@ class ConvNeXtBlock(keras.layers.Layer):
         x = ops.transpose(x, (0, 3, 1, 2)) if first else x  # (B, C, H, W)
         return inputs + (self.drop_branch(x, training=training) if self.stochastic_depth else x)
 
+    def inner_channels(self) -> list[InnerChannels]:
+        """The channels between the pointwise layers, for pruning. None where a response mixes them."""
+        if self.global_response:
+            return []
+        return between([[self.expand_dense]], self.project_dense, "hidden_filters")
+
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return tuple(input_shape)
 
@@ -140,7 +150,7 @@ class ConvNeXtBlock(keras.layers.Layer):
         plain = ("kernel_size", "expansion", "layer_scale", "stochastic_depth", "global_response", "epsilon")
         return {
             **super().get_config(),
-            **{name: getattr(self, name) for name in (*plain, "data_format", "seed")},
+            **{name: getattr(self, name) for name in (*plain, "data_format", "seed", "hidden_filters")},
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),

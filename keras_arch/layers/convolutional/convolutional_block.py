@@ -1,11 +1,13 @@
 """What the convolutional blocks share: their options, how their layers are made, and their config."""
 
+import dataclasses
 from typing import Any
 
 import keras
 
 from keras_arch.core import check
 from keras_arch.core.initializer import cloned
+from keras_arch.core.inner_channels import InnerChannels, between
 from keras_arch.layers.convolutional.channels import as_data_format, known_channels
 from keras_arch.layers.convolutional.layer_template import as_normalization
 from keras_arch.layers.convolutional.squeeze_excite import SqueezeExcite, bottleneck_width
@@ -37,6 +39,8 @@ class ConvolutionalBlock(keras.layers.Layer):
         kernel_regularizer: Any = None,
         data_format: str | None = None,
         seed: int | None = None,
+        hidden_filters: int | None = None,
+        squeeze_width: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -53,6 +57,10 @@ class ConvolutionalBlock(keras.layers.Layer):
         self.squeeze_excite = squeeze_excite
         if squeeze_excite is not None and not isinstance(squeeze_excite, keras.layers.Layer):
             self.squeeze_excite = check.real("squeeze_excite", squeeze_excite, minimum=0, maximum=1, open_minimum=True)
+        self.squeeze_width = None if squeeze_width is None else check.integer("squeeze_width", squeeze_width)
+        if squeeze_width is not None and not isinstance(self.squeeze_excite, float):
+            advice = "Leave it out, or give squeeze_excite as a fraction."
+            raise check.refuse("squeeze_width", "needs squeeze_excite as a number", squeeze_width, advice)
         self.stochastic_depth = check.real(
             "stochastic_depth", stochastic_depth, minimum=0, maximum=1, open_maximum=True
         )
@@ -67,6 +75,7 @@ class ConvolutionalBlock(keras.layers.Layer):
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
         self.data_format = as_data_format(data_format)
         self.seed = seed
+        self.hidden_filters = None if hidden_filters is None else check.integer("hidden_filters", hidden_filters)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         batch, *sizes = input_shape
@@ -88,6 +97,8 @@ class ConvolutionalBlock(keras.layers.Layer):
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
             "data_format": self.data_format,
             "seed": self.seed,
+            "hidden_filters": self.hidden_filters,
+            "squeeze_width": self.squeeze_width,
         }
 
     @classmethod
@@ -178,7 +189,7 @@ class ConvolutionalBlock(keras.layers.Layer):
                 raise check.refuse("squeeze_excite", "must keep the shape of its input", self.squeeze_excite, advice)
         elif self.squeeze_excite is not None:
             self.excitation = SqueezeExcite(
-                width=bottleneck_width(reference, self.squeeze_excite),
+                width=self.squeeze_width or bottleneck_width(reference, self.squeeze_excite),
                 activation=self.activation,
                 kernel_initializer=cloned(self.kernel_initializer),
                 kernel_regularizer=self.kernel_regularizer,
@@ -193,6 +204,17 @@ class ConvolutionalBlock(keras.layers.Layer):
             return x
         given = isinstance(self.squeeze_excite, keras.layers.Layer)
         return keras.ops.cast((self.squeeze_excite if given else self.excitation)(x), self.compute_dtype)
+
+    def _squeezed(self) -> list[InnerChannels]:
+        """The units inside squeeze and excitation."""
+        if isinstance(self.squeeze_excite, float):
+            dense = self.excitation.squeeze_dense
+            return between([[dense]], self.excitation.excite_dense, "squeeze_width")
+        if type(self.squeeze_excite) is not SqueezeExcite:
+            return []
+        config = {"squeeze_excite.ratio": None, "squeeze_excite.divisor": 1}
+        inner = self.squeeze_excite.inner_channels()
+        return [dataclasses.replace(units, argument="squeeze_excite.width", config=config) for units in inner]
 
     def _build_stochastic_depth(self) -> None:
         if self.stochastic_depth:

@@ -5,8 +5,10 @@ from typing import Any
 import keras
 
 from keras_arch.core import check
+from keras_arch.core.inner_channels import InnerChannels
 from keras_arch.core.registration import register
 from keras_arch.layers.convolutional.convolutional_block import ConvolutionalBlock
+from keras_arch.layers.convolutional.inner_filters import inner_filters
 
 PLACEMENTS = ("post", "pre")
 SHORTCUTS = ("projection", "average_pool")
@@ -51,6 +53,8 @@ class ResidualBlock(ConvolutionalBlock):
             convolution of stride 1 (ResNet-D).
         zero_init_residual: whether the gamma of the last normalization starts at 0, so that the branch starts as
             nothing; needs "post".
+        hidden_filters: channels between the two convolutions, >= 1; None for F.
+        squeeze_width: units inside the `SqueezeExcite`, in place of what the ratio says; None for that.
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
@@ -90,6 +94,8 @@ class ResidualBlock(ConvolutionalBlock):
         norm_placement: str = "post",
         shortcut: str = "projection",
         zero_init_residual: bool = False,
+        hidden_filters: int | None = None,
+        squeeze_width: int | None = None,
         **kwargs,
     ) -> None:
         super().__init__(
@@ -107,6 +113,8 @@ class ResidualBlock(ConvolutionalBlock):
             kernel_regularizer,
             data_format,
             seed,
+            hidden_filters,
+            squeeze_width,
             **kwargs,
         )
         self.norm_placement = check.one_of("norm_placement", norm_placement, PLACEMENTS)
@@ -123,8 +131,9 @@ class ResidualBlock(ConvolutionalBlock):
 
     def _convolutions(self) -> list[dict[str, int]]:
         """Arguments of the branch's convolutions, in their order."""
-        common = {"filters": self.filters, "kernel_size": self.kernel_size, "dilation_rate": self.dilation_rate}
-        return [{**common, "strides": self.strides}, common]
+        common = {"kernel_size": self.kernel_size, "dilation_rate": self.dilation_rate}
+        first = {"filters": self.hidden_filters or self.filters, "strides": self.strides}
+        return [{**common, **first}, {**common, "filters": self.filters}]
 
     def build(self, input_shape: tuple) -> None:
         channels = self._channels(input_shape)
@@ -174,6 +183,23 @@ class ResidualBlock(ConvolutionalBlock):
         x = self.shortcut_pool(source) if hasattr(self, "shortcut_pool") else source
         x = self._convolve("shortcut_conv", x)
         return x if self.norm_placement == "pre" else self._normalize("shortcut_norm", x)
+
+    def inner_channels(self) -> list[InnerChannels]:
+        """The channels between the convolutions and the units inside squeeze and excitation, for pruning.
+
+        None where the normalization is not of each channel, such as "layer".
+        """
+        return [*self._inner_filters(1, "hidden_filters"), *self._squeezed()]
+
+    def _inner_filters(self, place: int, argument: str, **options: Any) -> list[InnerChannels]:
+        """Those that the convolution at a place makes, and the next reads."""
+        readers = [getattr(self, f"conv{place + 1}")]
+        return inner_filters([self._stage(place)], self.activation, readers, argument, **options)
+
+    def _stage(self, place: int) -> tuple[keras.layers.Layer, keras.layers.Layer | None]:
+        """A convolution and the normalization that follows it."""
+        norm = f"norm{place + (self.norm_placement == 'pre')}"
+        return getattr(self, f"conv{place}"), getattr(self, norm, None)
 
     def get_config(self) -> dict:
         return {

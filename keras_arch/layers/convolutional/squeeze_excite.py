@@ -7,7 +7,9 @@ import keras
 from keras import ops
 
 from keras_arch.core import check
+from keras_arch.core.gated_channels import GatedChannels
 from keras_arch.core.initializer import cloned
+from keras_arch.core.inner_channels import InnerChannels, acts_alone, between, bias_of, is_plain
 from keras_arch.core.registration import register
 from keras_arch.layers.convolutional.channels import as_data_format, known_channels
 from keras_arch.ops.precision import at_least_float32
@@ -115,6 +117,20 @@ class SqueezeExcite(keras.layers.Layer):
         means = ops.mean(ops.cast(inputs, wide), axis=places)  # (B, C)
         weights = self.excite_dense(self.squeeze_dense(ops.cast(means, inputs.dtype)))
         return inputs * ops.expand_dims(weights, places)  # (B, 1, ..., C) or (B, C, 1, ...)
+
+    def inner_channels(self) -> list[InnerChannels]:
+        """The units between the two layers, for pruning."""
+        config = {"ratio": None, "divisor": 1}
+        return between([[self.squeeze_dense]], self.excite_dense, "width", config=config)
+
+    def gated_channels(self) -> GatedChannels | None:
+        """What belongs to each channel of the input, for `compression.shrink`. None for "channels_first"."""
+        squeeze, excite = self.squeeze_dense, self.excite_dense
+        first = self.data_format == "channels_first"
+        if first or not is_plain(squeeze, excite) or not acts_alone(excite.activation):
+            return None
+        slices = ((squeeze.kernel, -2), (excite.kernel, -1), *bias_of(excite))
+        return GatedChannels(slices, readers=(0,), config={"ratio": None, "divisor": 1, "width": squeeze.units})
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return tuple(input_shape)

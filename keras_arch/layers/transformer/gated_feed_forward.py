@@ -98,7 +98,7 @@ class GatedFeedForward(keras.layers.Layer):
 
     def inner_channels(self) -> list[InnerChannels]:
         """The features of the product, for pruning."""
-        return [between([[self.value_dense], [self.gate_dense]], self.output_dense, "intermediate_dim")]
+        return between([[self.value_dense], [self.gate_dense]], self.output_dense, "intermediate_dim")
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-1], self.output_dim or input_shape[-1])

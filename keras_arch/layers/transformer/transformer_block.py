@@ -152,7 +152,7 @@ class TransformerBlock(keras.layers.Layer):
         if self.feed_forward in GATES:
             inner = self.gated_feed_forward.inner_channels()
         elif self.feed_forward == "mlp":
-            inner = [between([[self.intermediate_dense]], self.output_dense, "intermediate_dim")]
+            inner = between([[self.intermediate_dense]], self.output_dense, "intermediate_dim")
         if not self.has_given_attention and not getattr(self, "has_memory", False):
             own = {"key_dim": self.attention.key_dim}
             inner += [dataclasses.replace(heads, config=own) for heads in self.attention.inner_channels()]

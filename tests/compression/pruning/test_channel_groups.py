@@ -59,3 +59,19 @@ def test_heads_are_found_once():
     assert len(found.fixed) == 2
     assert len(found.makers) == 4
     assert ChannelGroups(found, select(made, ["block"]), named=True).targets[0].path.startswith("block/attention")
+
+
+def test_weights_that_are_gone_along_another_axis_say_nothing():
+    """A row of a kernel that went with a channel that it reads leaves the ranking of its columns as it is."""
+    block = ka.layers.BottleneckBlock(4, width=4, activation="sigmoid", name="block")
+    inputs = keras.Input((6, 6, 3))
+    made = keras.Model(inputs, L.Dense(2, name="head")(L.GlobalAveragePooling2D()(block(inputs))))
+    groups = ChannelGroups(channels(made), select(made), named=False)
+    assert [target.path for target in groups.targets] == ["block/conv1", "block/conv2"]
+    scores = [np.ones(target.variable.shape) for target in groups.targets]
+    scores[0][..., 1], scores[1][:, :, 1] = -np.inf, -np.inf  # channel 1 of the first is gone
+    scores[1][:, :, [0, 2, 3], 3] = 0.5
+    marks = groups.marks(scores, 1 / 4, "layer")
+    assert np.flatnonzero(marks[0].all(axis=(0, 1, 2))).tolist() == [1]
+    assert np.flatnonzero(marks[1].all(axis=(0, 1, 2))).tolist() == [3]
+    assert np.flatnonzero(marks[1].all(axis=(0, 1, 3))).tolist() == [1]

@@ -7,9 +7,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_arch.compression.nesting import open_graph
 from keras_arch.compression.pruning.shrinking.mixing import Mixing, kernel_of_filters
-from keras_arch.compression.pruning.shrinking.nesting import open_graph
 from keras_arch.compression.pruning.shrinking.trace import Trace
+from keras_arch.core.inner_channels import inner_channels_of
 from keras_arch.core.registration import register
 from keras_arch.core.value import Value
 
@@ -60,16 +61,33 @@ class BatchNormScale(Value):
                 groups = trace.units.roots(trace.inputs[name][0].units)
                 np.add.at(total, groups, np.abs(rule.layer.gamma.numpy()))
                 np.add.at(count, groups, 1)
+        means = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+        scales = {key: (axis, means[groups]) for key, (axis, groups) in makers.items()}
+        for name, layer in trace.graph.operations.items():
+            if isinstance(layer, keras.Layer) and name not in trace.rules:
+                scales |= _scales_inside(layer)
         scores = {}
         for variable in variables:
-            axis, groups = makers.get(id(variable), (-1, None))
-            if groups is None or not count[groups].all():
+            axis, values = scales.get(id(variable), (-1, np.array([np.nan])))
+            if np.isnan(values).any():
                 raise ValueError(
                     "criterion needs a BatchNormalization with a gamma behind every target; received "
                     f"{variable.path} without one. Leave it out by targets."
                 )
             shape = [1] * len(variable.shape)
             shape[axis] = -1
-            scales = (total[groups] / count[groups]).astype("float32").reshape(shape)
-            scores[id(variable)] = np.broadcast_to(scales, tuple(variable.shape))
+            scores[id(variable)] = np.broadcast_to(values.astype("float32").reshape(shape), tuple(variable.shape))
         return lambda variable: scores[id(variable)]
+
+
+def _scales_inside(layer: keras.Layer) -> dict[int, tuple[int, np.ndarray]]:
+    """Kernels that make channels inside a layer: axis of these, and the mean |γ| of each index along it."""
+    found = {}
+    for inner in inner_channels_of(layer):
+        gammas = [variable for variable, _ in inner.slices if variable.name == "gamma"]
+        if gammas:
+            means = np.mean([np.abs(gamma.numpy()).reshape(inner.size, -1).mean(axis=1) for gamma in gammas], axis=0)
+            for place in set(range(len(inner.slices))) - {*inner.spared, *inner.uncounted}:
+                kernel, axis = inner.slices[place]
+                found[id(kernel)] = axis, inner.along(place, means)
+    return found

@@ -19,8 +19,13 @@ class Channel(Value):
     A pruned channel is dead in fact: with the weights of its filter go its bias, the gamma and beta of batch
     normalization, and the kernel and bias of a depthwise convolution behind it. Channels that meet in an Add, a
     Multiply or their kin go together or not at all, over all layers that make them. Such a group matters as much as its
-    kernel weights on average (mean |w| for the criterion "magnitude": the L1 norm over the number of weights). Inside
-    our transformer blocks the features of the feed-forward network are channels, and both its kernels count.
+    kernel weights on average (mean |w| for the criterion "magnitude": the L1 norm over the number of weights).
+
+    Inside our convolutional blocks the channels between convolutions are such too; what reads them is cut by `shrink`
+    and counts for nothing. It goes along where an activation that is not 0 at 0, or a normalization without gamma,
+    would let a dead channel through. The groups of a `BottleneckBlock` that has some go as a whole. Between two dense
+    layers both kernels count: in the feed-forward networks of transformer blocks, in `ConvNeXtBlock` and in
+    `SqueezeExcite`. Left alone is what a normalization mixes, such as "layer" or a global response.
 
     Sparsities are fractions of channels: with the scope "layer" of each set of channels that the same layers make,
     with "global" of all. The best channel of each set stays, whatever the sparsity. Channels that `shrink` can't follow

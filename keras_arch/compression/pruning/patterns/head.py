@@ -16,11 +16,15 @@ from keras_arch.core.value import Value
 class Head(Value):
     """Heads of attention go as a whole: `compression.shrink` then builds layers with fewer of them.
 
-    Of every `keras.layers.MultiHeadAttention` and `keras_arch.layers.MultiHeadAttention`, in transformer blocks too and
-    in models of any kind. With a head go its slices of the query, key, value and output kernels and of their biases. It
-    matters as much as its kernel weights on average. Sparsities are fractions of heads: with the scope "layer" of each
-    attention layer, with "global" of all; the best head of each layer stays. Left alone are heads that share keys and
-    values with others, gated attention, and attention with a bias of positions for each head.
+    Of every `keras.layers.MultiHeadAttention`, `keras.layers.GroupQueryAttention` and
+    `keras_arch.layers.MultiHeadAttention`, in transformer blocks too and in models of any kind. With a head go its
+    slices of the query, key, value, gate and output kernels and of their biases. It matters as much as its kernel
+    weights on average. Sparsities are fractions of heads: with the scope "layer" of each attention layer, with "global"
+    of all; the best head of each layer stays.
+
+    Heads of queries that share keys and values are one group, which counts as one head and goes as a whole. None of
+    them goes alone: every head of keys has to serve as many of queries, and which of them is dead differs by group.
+    Left alone is attention with a bias of positions for each head.
 
     Raises:
         ValueError: when it meets a model, if a layer that `targets` names has no heads, or no layer has.

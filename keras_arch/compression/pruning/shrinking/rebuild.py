@@ -9,8 +9,10 @@ import numpy as np
 
 from keras_arch.compression.clone import clone, copy_of, fill
 from keras_arch.compression.graph import Tensor
+from keras_arch.compression.pruning.shrinking.gating import Gating
 from keras_arch.compression.pruning.shrinking.mixing import Mixing
 from keras_arch.compression.pruning.shrinking.removal import Removal
+from keras_arch.core.gated_channels import GatedChannels
 from keras_arch.core.inner_channels import InnerChannels, inner_channels_of
 
 
@@ -69,6 +71,8 @@ def cut(name: str, layer: keras.Layer, removal: Removal) -> tuple[dict[str, Any]
     if rule is None:
         return _cut_inside(layer)
     inputs = removal.kept(removal.trace.inputs[name][0])
+    if isinstance(rule, Gating):
+        return _cut_inside(layer, rule.gated, inputs)
     if isinstance(rule, Mixing):
         return rule.cut(inputs, removal.kept(removal.trace.outputs[name][0]), removal.shift(name))
     return rule.changes(inputs), rule.cut(inputs)
@@ -85,18 +89,29 @@ def inner_kept(inner: InnerChannels) -> np.ndarray:
     return kept
 
 
-def _cut_inside(layer: keras.Layer) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """Of a layer whose inputs and outputs all stay: its weights without the channels and heads that die inside it."""
+def _cut_inside(
+    layer: keras.Layer, gated: GatedChannels | None = None, passing: np.ndarray | None = None
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Of a layer's weights what is left without the channels and heads that die inside it, and without those it weighs.
+
+    Inputs and outputs stay all, or those of `gated` that are `passing`.
+    """
     changes: dict[str, Any] = {}
+    counts: dict[str, int] = {}
     weights = {id(weight): weight.numpy() for weight in layer.weights}
+    if gated is not None and not passing.all():
+        changes |= gated.config
+        for variable, axis in gated.slices:
+            weights[id(variable)] = np.compress(passing, weights[id(variable)], axis=axis)
     for inner in inner_channels_of(layer):
         kept = inner_kept(inner)
         if kept.all():
             continue
-        changes |= {**inner.config, inner.argument: int(kept.sum())}
-        for variable, axis in inner.slices:
-            weights[id(variable)] = np.compress(kept, weights[id(variable)], axis=axis)
-    return changes, list(weights.values())
+        changes |= inner.config
+        counts |= inner.counts(int(kept.sum()))
+        for place, (variable, axis) in enumerate(inner.slices):
+            weights[id(variable)] = np.compress(inner.along(place, kept), weights[id(variable)], axis=axis)
+    return changes | counts, list(weights.values())
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_arch.compression.pruning.shrinking.channels import Channels
+from keras_arch.compression.pruning.shrinking.gating import Gating
 from keras_arch.compression.pruning.shrinking.mixing import Mixing
 from keras_arch.compression.pruning.shrinking.trace import Trace
 from keras_arch.core.check import integer
@@ -59,6 +60,11 @@ class Removal:
         self._forced = np.zeros(len(every), dtype=bool)
         for name, indices in (forced or {}).items():
             self._forced[self._forced_roots(name, indices)] = True
+        self._weighing = np.zeros(len(every), dtype=bool)  # channels that others are weighed by
+        for name, rule in trace.rules.items():
+            if isinstance(rule, Gating):
+                needed = rule.needs(trace.values_read(name))
+                self._weighing[self._roots[trace.inputs[name][0].units[needed]]] = True
         readings = [self._reading(name) for name, rule in trace.rules.items() if isinstance(rule, Mixing)]
         while True:
             self._gone = self._solve(readings)
@@ -90,7 +96,7 @@ class Removal:
         """Grow the set of channels that go until it grows no more: bool array over representatives."""
         gone = self._forced.copy()
         while True:
-            needed = np.zeros_like(gone)
+            needed = self._weighing.copy()
             for reading in readings:
                 read = reading.depends[:, ~gone[reading.outputs]].any(axis=1)
                 needed[reading.inputs[read & ~reading.folds]] = True

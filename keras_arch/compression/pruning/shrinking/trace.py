@@ -8,6 +8,7 @@ import numpy as np
 from keras_arch.compression.graph import Graph, Tensor
 from keras_arch.compression.pruning.shrinking import joining
 from keras_arch.compression.pruning.shrinking.channels import Channels, Units, UntraceableError, varying
+from keras_arch.compression.pruning.shrinking.gating import Gating, gates
 from keras_arch.compression.pruning.shrinking.mixing import MIXING, Mixing
 from keras_arch.compression.pruning.shrinking.passing import PASSING, Passing
 
@@ -25,7 +26,7 @@ class Trace:
 
     Attributes:
         units: all channels, joined and fixed.
-        rules: layer name to `Mixing` or `Passing`, for the layers whose weights can be cut.
+        rules: layer name to `Mixing`, `Passing` or `Gating`, for the layers whose weights can be cut.
         inputs: layer name to the channels of what it takes, one entry for each call; for the layers in `rules`.
         outputs: layer name to the channels of what it gives, likewise.
         tensors: channels of every tensor, by operation, call and position.
@@ -41,7 +42,7 @@ class Trace:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.units = Units()
-        self.rules: dict[str, Mixing | Passing] = {}
+        self.rules: dict[str, Mixing | Passing | Gating] = {}
         self.inputs: dict[str, list[Channels]] = {}
         self.outputs: dict[str, list[Channels]] = {}
         self.tensors: dict[tuple[str, int, int], Channels] = {}
@@ -72,7 +73,7 @@ class Trace:
                 raise UntraceableError(f"it is called with {given} beside tensors")
             if isinstance(operation, keras.Model):
                 raise UntraceableError("it is a model inside the model, shared, or one without a graph")
-            if type(operation) in (*MIXING, *PASSING, keras.layers.Flatten):
+            if type(operation) in (*MIXING, *PASSING, keras.layers.Flatten) or gates(operation):
                 ranks = {len(call[0].shape) for call in calls}
                 if any(len(call) != 1 for call in calls) or len(ranks) > 1:
                     raise UntraceableError("it takes several tensors, or tensors of several ranks")
@@ -82,6 +83,8 @@ class Trace:
                     self.rules[name] = Mixing(operation)
                 elif type(operation) in PASSING:
                     self.rules[name] = Passing(operation, ranks.pop())
+                elif gates(operation):
+                    self.rules[name] = Gating(operation)
             elif type(operation) is not keras.layers.Concatenate and joining.merging(operation) is None:
                 raise UntraceableError(f"{kind} is not known to keep channels apart")
         except UntraceableError as reason:

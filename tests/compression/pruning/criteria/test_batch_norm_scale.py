@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers as L
 
+import keras_arch as ka
 from keras_arch.compression import prune, shrink
 from keras_arch.compression.pruning.criteria import BatchNormScale
 
@@ -52,3 +53,25 @@ def test_a_filter_without_a_scale_is_refused():
     bare = keras.Model(inputs, L.Dense(1)(x))
     with pytest.raises(ValueError, match="received body/kernel without one"):
         prune(bare, 0.5, criterion="batch_norm_scale", targets=["body"])
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_scales_inside_blocks_count_too(rng, groups):
+    """Of the normalizations that follow the two convolutions; with groups one number for both of a whole group."""
+    inputs = keras.Input((6, 6, 3))
+    block = ka.layers.BottleneckBlock(8, width=4, groups=groups, name="block")
+    made = keras.Model(inputs, L.Dense(2, name="head")(L.GlobalAveragePooling2D()(block(inputs))))
+    first, second = np.array([0.1, -3.0, 2.0, -0.2], "float32"), np.array([1.0, 2.0, 0.1, -0.1], "float32")
+    block.norm1.gamma.assign(first)
+    block.norm2.gamma.assign(second)
+    score = BatchNormScale().for_model(made, [block.conv1.kernel, block.conv2.kernel])
+    expected = [np.abs(first), np.abs(second)]
+    if groups == 2:
+        halves = np.abs([first, second]).reshape(2, 2, 2).mean(axis=(0, 2))
+        expected = [np.repeat(halves, 2)] * 2
+    for conv, scales in zip((block.conv1, block.conv2), expected, strict=True):
+        np.testing.assert_allclose(score(conv.kernel), np.broadcast_to(scales, conv.kernel.shape), rtol=1e-6)
+    prune(made, 0.5, criterion="batch_norm_scale", pattern="channel")
+    left = shrink(made).get_layer("block")
+    assert (left.width, left.hidden_filters or 4) == (2, 2)
+    assert left.groups == (1 if groups == 2 else groups)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import layers as L
 
+import keras_arch as ka
 from keras_arch.callbacks import Pruning
-from keras_arch.compression import ConstantSchedule, PolynomialSchedule, Pruner, prune, shrink
+from keras_arch.compression import ConstantSchedule, PolynomialSchedule, Pruner, prune, shrink, shrink_report
 from keras_arch.compression.pruning.patterns import Channel
 
 pytestmark = pytest.mark.backend
@@ -195,3 +196,194 @@ def test_what_cannot_go_is_refused_with_the_reason(rng):
         prune(own, 0.5, pattern="channel")
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def around(block, channels=4, nested=None):
+    """A model with a block inside, or inside a model inside."""
+    inputs = keras.Input((8, 8, 3))
+    x = L.Conv2D(channels, 3, padding="same", name="stem")(inputs)
+    if nested == "sequential":
+        block = keras.Sequential([keras.Input(x.shape[1:]), block], name="inner")
+    elif nested == "functional":
+        entry = keras.Input(x.shape[1:])
+        block = keras.Model(entry, L.ReLU()(block(entry)), name="inner")
+    return keras.Model(inputs, L.Dense(2, name="head")(L.GlobalAveragePooling2D()(block(x))))
+
+
+def norm(channels):
+    return 4 * channels
+
+
+# block; its writing kernels by attribute and how many channels each counts for; the arguments of the smaller block;
+# parameters of that: 4 channels go in.
+BLOCKS = {
+    "residual": (
+        lambda: ka.layers.ResidualBlock(6, use_bias=True, strides=2, name="block"),
+        {"hidden_filters": ["conv1"]},
+        {"hidden_filters": 3},
+        (9 * 4 * 3 + 3 + norm(3)) + (9 * 3 * 6 + 6 + norm(6)) + (4 * 6 + 6 + norm(6)),
+    ),
+    "pre": (
+        lambda: ka.layers.ResidualBlock(4, hidden_filters=8, norm_placement="pre", activation="gelu", name="block"),
+        {"hidden_filters": ["conv1"]},
+        {"hidden_filters": 4},
+        (norm(4) + 9 * 4 * 4) + (norm(4) + 9 * 4 * 4),
+    ),
+    "without_normalization": (
+        lambda: ka.layers.ResidualBlock(4, normalization=None, use_bias=True, name="block"),
+        {"hidden_filters": ["conv1"]},
+        {"hidden_filters": 2},
+        (9 * 4 * 2 + 2) + (9 * 2 * 4 + 4),
+    ),
+    "sigmoid": (  # sigmoid(0) is 1/2: the reader must not listen
+        lambda: ka.layers.ResidualBlock(4, activation="sigmoid", name="block"),
+        {"hidden_filters": ["conv1"]},
+        {"hidden_filters": 2},
+        (9 * 4 * 2 + norm(2)) + (9 * 2 * 4 + norm(4)),
+    ),
+    "bottleneck": (
+        lambda: ka.layers.BottleneckBlock(8, width=6, name="block"),
+        {"width": ["conv1"], "hidden_filters": ["conv2"]},
+        {"width": 3, "hidden_filters": 3},
+        (4 * 3 + norm(3)) + (9 * 3 * 3 + norm(3)) + (3 * 8 + norm(8)) + (4 * 8 + norm(8)),
+    ),
+    "bottleneck_sigmoid": (
+        lambda: ka.layers.BottleneckBlock(4, width=6, activation="sigmoid", hidden_filters=4, name="block"),
+        {"width": ["conv1"], "hidden_filters": ["conv2"]},
+        {"width": 3, "hidden_filters": 2},
+        (4 * 3 + norm(3)) + (9 * 3 * 2 + norm(2)) + (2 * 4 + norm(4)),
+    ),
+    "resnext": (  # channels go by whole groups
+        lambda: ka.layers.BottleneckBlock(8, width=8, groups=4, name="block"),
+        {"groups": ["conv1", "conv2"]},
+        {"width": 4, "groups": 2},
+        (4 * 4 + norm(4)) + (9 * 2 * 4 + norm(4)) + (4 * 8 + norm(8)) + (4 * 8 + norm(8)),
+    ),
+    "inverted": (
+        lambda: ka.layers.InvertedResidualBlock(4, 2, use_bias=True, name="block"),
+        {"hidden_filters": ["expand_conv"]},
+        {"hidden_filters": 4},
+        (4 * 4 + 4 + norm(4)) + (9 * 4 + 4 + norm(4)) + (4 * 4 + 4 + norm(4)),
+    ),
+    "inverted_first": (
+        lambda: ka.layers.InvertedResidualBlock(5, 2, strides=2, padding="symmetric", activation="silu", name="block"),
+        {"hidden_filters": ["expand_conv"]},
+        {"hidden_filters": 4},
+        (4 * 4 + norm(4)) + (9 * 4 + norm(4)) + (4 * 5 + norm(5)),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "nested"),
+    [*((case, None) for case in BLOCKS), ("residual", "sequential"), ("inverted", "functional")],
+)
+def test_the_smallest_filters_inside_a_block_go(rng, case, nested):
+    make, writers, arguments, parameters = BLOCKS[case]
+    block = make()
+    model = randomized(around(block, nested=nested), rng)
+    expected = {}
+    for argument, names in writers.items():
+        size = block.groups if argument == "groups" else getattr(block, names[0]).filters
+        rows = [np.moveaxis(np.abs(keras.ops.convert_to_numpy(getattr(block, name).kernel)), -1, 0) for name in names]
+        means = np.concatenate([row.reshape(size, -1) for row in rows], axis=1).mean(axis=1)
+        expected[argument] = sorted(np.argsort(means)[: size // 2].tolist())
+    x = rng.normal(size=(3, 8, 8, 3)).astype("float32")
+    before = model.predict(x, verbose=0)
+    report = prune(model, 0.5, pattern="channel")
+    path = "inner/block/" if nested else "block/"
+    assert {row.path for row in report.layers} == {path + name for names in writers.values() for name in names}
+    masked = model.predict(x, verbose=0)
+    assert np.isfinite(masked).all()
+    assert np.abs(masked - before).max() > 1e-3
+    inner = {each.argument: each for each in block.inner_channels()}
+    assert {name: np.flatnonzero(inner[name].dead()).tolist() for name in expected} == expected
+    small = shrink(model)
+    smaller = (small.get_layer("inner") if nested else small).get_layer("block")
+    assert {name: getattr(smaller, name) for name in arguments} == arguments
+    assert smaller.count_params() == parameters
+    assert small.count_params() == shrink_report(model).parameters_left
+    np.testing.assert_allclose(small.predict(x, verbose=0), masked, rtol=1e-5, atol=1e-5 * np.abs(masked).max())
+
+
+SQUEEZED = {
+    "layer": lambda: ka.layers.SqueezeExcite(ratio=1.0, name="block"),
+    "residual": lambda: ka.layers.ResidualBlock(6, squeeze_excite=0.7, name="block"),
+    "residual_given": lambda: ka.layers.ResidualBlock(6, squeeze_excite=ka.layers.SqueezeExcite(0.7), name="block"),
+    "inverted": lambda: ka.layers.InvertedResidualBlock(4, 2, squeeze_excite=1.0, activation="silu", name="block"),
+    "inverted_given": lambda: ka.layers.InvertedResidualBlock(
+        4, 2, squeeze_excite=ka.layers.SqueezeExcite(0.5, divisor=4, gate="hard_sigmoid"), name="block"
+    ),
+    "convnext": lambda: ka.layers.ConvNeXtBlock(3, expansion=2, layer_scale=0.5, name="block"),
+    "channels_first": lambda: ka.layers.ConvNeXtBlock(3, expansion=2, data_format="channels_first", name="block"),
+}
+
+
+def dense_of(block):
+    """The two dense layers with hidden units between them."""
+    if isinstance(block, ka.layers.ConvNeXtBlock):
+        return block.expand_dense, block.project_dense
+    given = getattr(block, "squeeze_excite", None)
+    layer = given if isinstance(given, keras.Layer) else getattr(block, "excitation", block)
+    return layer.squeeze_dense, layer.excite_dense
+
+
+@pytest.mark.parametrize("case", SQUEEZED)
+def test_hidden_units_of_blocks_go_too(rng, case, tmp_path):
+    block = SQUEEZED[case]()
+    model = randomized(around(block, 8 if case == "channels_first" else 4), rng)
+    writer, reader = (keras.ops.convert_to_numpy(dense.kernel) for dense in dense_of(block))
+    means = np.concatenate([np.abs(writer), np.abs(reader.T)]).mean(axis=0)
+    gone = sorted(np.argsort(means)[: len(means) // 2].tolist())
+    x = rng.normal(size=(3, 8, 8, 3)).astype("float32")
+    before = model.predict(x, verbose=0)
+    prune(model, 0.5, pattern="channel")
+    masked = model.predict(x, verbose=0)
+    assert np.abs(masked - before).max() > 1e-3
+    after = keras.ops.convert_to_numpy(dense_of(block)[0].kernel)
+    assert np.flatnonzero((after == 0).all(axis=0)).tolist() == gone
+    small = shrink(model)
+    left, _ = dense_of(small.get_layer("block"))
+    assert left.units == len(means) - len(gone)
+    if "inverted" in case:
+        assert left.kernel.shape[0] == small.get_layer("block").hidden_filters == 4
+    assert small.count_params() == shrink_report(model).parameters_left < model.count_params()
+    np.testing.assert_allclose(small.predict(x, verbose=0), masked, rtol=1e-5, atol=1e-5 * np.abs(masked).max())
+    small.save(tmp_path / "small.keras")
+    loaded = keras.saving.load_model(tmp_path / "small.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), small.predict(x, verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"scale": False}, {"center": False}], ids=str)
+def test_a_normalization_without_scale_or_center_lets_channels_die(rng, options):
+    """Without gamma the mean comes through: then the reader's weights go; without beta gamma alone decides."""
+    block = ka.layers.ResidualBlock(6, normalization=L.BatchNormalization(**options), name="block")
+    model = randomized(around(block), rng)
+    prune(model, 0.5, pattern="channel")
+    x = rng.normal(size=(3, 8, 8, 3)).astype("float32")
+    masked = model.predict(x, verbose=0)
+    small = shrink(model)
+    assert small.get_layer("block").hidden_filters == 3
+    np.testing.assert_allclose(small.predict(x, verbose=0), masked, rtol=1e-5, atol=1e-5 * np.abs(masked).max())
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_in_fit_blocks_lose_channels_step_by_step(rng, activation):
+    """Also where one kernel loses rows and columns: a row that is gone says nothing against the columns."""
+    block = ka.layers.BottleneckBlock(4, width=4, activation=activation, name="block")
+    model = around(block)
+    model.compile("adam", "mse")
+    schedule = PolynomialSchedule(0.0, 0.5, begin_step=1, end_step=4, every=1, power=1)
+    x, y = rng.normal(size=(24, 8, 8, 3)), rng.normal(size=(24, 2))
+    pruning = Pruning(schedule, pattern="channel")
+    model.fit(x, y, batch_size=4, epochs=2, callbacks=[pruning], verbose=0)
+    assert [inner.dead().sum() for inner in block.inner_channels()] == [2, 2]
+    small = shrink(model)
+    assert (small.get_layer("block").width, small.get_layer("block").hidden_filters) == (2, 2)
+    np.testing.assert_allclose(small.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
+
+
+def test_kernels_inside_that_are_no_targets_are_named(rng):
+    model = randomized(around(ka.layers.ConvNeXtBlock(3, name="block")), rng)
+    with pytest.raises(ValueError, match="received block/expand_dense: its channels are made by other layers too"):
+        prune(model, 0.5, pattern="channel", targets=["block/expand_dense"])

@@ -91,6 +91,78 @@ def test_a_vision_transformer_loses_heads_and_features(rng, options):
     np.testing.assert_allclose(small.predict(x, verbose=0), masked, rtol=1e-5, atol=1e-5)
 
 
+def grouped_weights(layer):
+    """The kernels of grouped attention with their axes, and how many places of each belong to a group."""
+    owners = {weight.path.split("/")[-2]: weight for weight in layer.weights if weight.name == "kernel"}
+    return [(owners[name], 0 if name == "attention_output" else 1) for name in owners]
+
+
+def means_of_groups(layer, groups):
+    rows = [np.moveaxis(np.abs(ops.convert_to_numpy(kernel)), axis, 0) for kernel, axis in grouped_weights(layer)]
+    return np.concatenate([row.reshape(groups, -1) for row in rows], axis=1).mean(axis=1)
+
+
+@pytest.mark.parametrize("gate", [False, True])
+@pytest.mark.parametrize("kind", ["keras", "ours", "multi_query_of_each"])
+def test_heads_that_share_keys_go_with_them(rng, kind, gate):
+    """6 query heads on 3 key heads: the two groups with the smallest weights go, 2 query heads on 1 key head stay."""
+    if kind == "keras":
+        make = lambda: L.GroupQueryAttention(5, 6, 3, use_gate=gate, name="attention")  # noqa: E731
+    else:
+        options = {"sinks": True, "qk_norm": "rms"} if kind == "ours" else {"use_bias": False}
+        make = lambda: ka.layers.MultiHeadAttention(  # noqa: E731
+            6, 5, num_kv_heads=3, use_gate=gate, name="attention", **options
+        )
+    model = randomized(attention(make()), rng)
+    layer = model.get_layer("attention")
+    gone = np.argsort(means_of_groups(layer, 3))[:2]
+    x = rng.normal(size=(2, 7, 12)).astype("float32")
+    before = model.predict(x, verbose=0)
+    assert prune(model, 2 / 3, pattern="head").sparsity == pytest.approx(2 / 3)
+    assert sorted(np.flatnonzero(means_of_groups(layer, 3) == 0)) == sorted(gone)
+    masked = model.predict(x, verbose=0)
+    assert np.abs(masked - before).max() > 1e-3
+    small = shrink(model)
+    left = small.get_layer("attention").get_config()
+    names = ("num_query_heads", "num_key_value_heads") if kind == "keras" else ("num_heads", "num_kv_heads")
+    assert [left[name] for name in names] == [2, 1]
+    biases = 0 if kind == "multi_query_of_each" else 5 * (2 + 1 + 1 + 2 * gate) + 12
+    extras = 2 + 2 * 5 if kind == "ours" else 0  # scores of sinks, gammas of the features
+    assert layer.count_params() > small.get_layer("attention").count_params()
+    assert small.get_layer("attention").count_params() == 12 * 5 * (2 + 1 + 1 + 2 + 2 * gate) + biases + extras
+    np.testing.assert_allclose(small.predict(x, verbose=0), masked, rtol=1e-5, atol=1e-5)
+
+
+def test_a_query_head_whose_keys_others_need_stays(rng):
+    model = randomized(attention(L.GroupQueryAttention(5, 4, 2, name="attention")), rng)
+    layer = model.get_layer("attention")
+    weights = layer.get_weights()
+    output = next(number for number, weight in enumerate(layer.weights) if weight.shape == (4, 5, 12))
+    weights[output][[0, 2, 3]] = 0  # one head of the first group, both of the second
+    layer.set_weights(weights)
+    x = rng.normal(size=(2, 7, 12)).astype("float32")
+    small = shrink(model)
+    left = small.get_layer("attention")
+    assert (left.num_query_heads, left.num_key_value_heads) == (2, 1)
+    np.testing.assert_allclose(small.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-5)
+
+
+def test_a_transformer_with_grouped_heads_is_cut_and_loaded(rng, tmp_path):
+    inputs = keras.Input((None, 12))
+    x = ka.layers.TransformerEncoderBlock(6, 8, key_dim=2, num_kv_heads=2, name="block")(inputs)
+    model = randomized(keras.Model(inputs, L.Dense(3, name="head")(x)), rng)
+    prune(model, 0.5, pattern="head")
+    x = rng.normal(size=(2, 7, 12)).astype("float32")
+    small = shrink(model)
+    block = small.get_layer("block")
+    assert (block.num_heads, block.num_kv_heads, block.key_dim) == (3, 1, 2)
+    assert small.count_params() == shrink_report(model).parameters_left
+    np.testing.assert_allclose(small.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-5)
+    small.save(tmp_path / "small.keras")
+    loaded = keras.saving.load_model(tmp_path / "small.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), small.predict(x, verbose=0), atol=1e-6)
+
+
 def test_the_smaller_blocks_are_saved_and_loaded(rng, tmp_path):
     model = randomized(vision_transformer(), rng)
     prune(model, 1 / 3, pattern="head")
@@ -137,9 +209,10 @@ def test_what_has_no_heads_is_refused():
     plain = keras.Model(inputs, L.Dense(2, name="dense")(inputs))
     with pytest.raises(ValueError, match="received dense: it has no heads of its own"):
         prune(plain, 0.5, pattern="head")
-    grouped = attention(ka.layers.MultiHeadAttention(4, 3, num_kv_heads=2, name="attention"))
-    with pytest.raises(ValueError, match="it has no heads of its own"):
-        prune(grouped, 0.5, pattern="head", targets=["attention"])
+    bias = ka.layers.ALiBiBias(4)
+    biased = attention(ka.layers.MultiHeadAttention(4, 3, position_bias=bias, name="attention"))
+    with pytest.raises(ValueError, match="attention/query: its heads can't go one by one"):
+        prune(biased, 0.5, pattern="head", targets=["attention"])
     model = attention(L.MultiHeadAttention(4, 3, name="attention"))
     with pytest.raises(ValueError, match="not all kernels of its attention are targets"):
         prune(model, 0.5, pattern="head", targets=["attention/query"])

@@ -31,7 +31,7 @@ def open_graph(model: keras.Model) -> OpenGraph:
     Raises:
         ValueError: for a model without a graph.
 
-    >>> from keras_arch.compression.pruning.shrinking.nesting import open_graph
+    >>> from keras_arch.compression.nesting import open_graph
     >>> inner = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="body")], name="inner")
     >>> list(open_graph(keras.Sequential([keras.Input((2,)), inner, keras.layers.Dense(1, name="head")])).calls)
     ['', 'inner/body', 'head']

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_arch.compression.pruning.shrinking.nesting import open_graph
+from keras_arch.compression.nesting import open_graph
 
 L = keras.layers
 
