@@ -9,7 +9,7 @@ import keras
 from keras_arch.compression.pruning.guarded_step import GuardedStep
 from keras_arch.compression.pruning.masked_apply import innermost
 from keras_arch.compression.pruning.pruner import Overrides, Pruner, check_criterion, check_pattern, check_schedule
-from keras_arch.compression.report import SparsityReport
+from keras_arch.compression.report import SparsityReport, gzipped_bytes, measure, recount
 from keras_arch.compression.schedule import Schedule
 from keras_arch.compression.scope import SCOPES, Targets
 from keras_arch.core import check
@@ -47,8 +47,9 @@ class Pruning(keras.callbacks.Callback):
         targets: None for all kernels, a list of layer paths, or a callable `(path, variable) -> bool`; see
             `compression.scope.select`.
         overrides: layers that end at a sparsity of their own, `{"conv1": 0.3}`; see `compression.Pruner`.
-        log_dir: directory for TensorBoard: after each epoch the sparsity of each weight as the vector "sparsity", and
-            the scalars "sparsity/total" and "sparsity/target".
+        log_dir: directory for TensorBoard: after each epoch, for each weight, the vectors "sparsity", "parameters_left"
+            and "flops_left", their totals, "bytes/raw" and "sparsity/target" as scalars. Once, when training has ended,
+            "bytes/gzipped", which takes a second for some 30 MB and core. See `tensorboard.write_sparsity`.
     Raises:
         ValueError: here or when `fit` begins, before the first step and with the weights untouched.
 
@@ -81,6 +82,7 @@ class Pruning(keras.callbacks.Callback):
         self._pruner: Pruner | None = None
         self._guard: GuardedStep | None = None
         self._writer: Any = None
+        self._written: SparsityReport | None = None
         self._count: int | None = None
         self._ahead = 1
 
@@ -99,12 +101,12 @@ class Pruning(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Check the arguments against the model and take the place of its training step."""
         self._close()
-        self._count = None
+        self._count, self._written = None, None
         # TensorFlow builds a subclassed model in its first step.
         self._pruner = self._make_pruner() if self.model.built else None
         self._guard = GuardedStep(self.model, self._pruner, self._begin_late)
         if self.log_dir is not None:
-            from keras_arch.tensorboard.writer import EventWriter
+            from keras_arch.tensorboard import EventWriter
 
             self._writer = EventWriter(self.log_dir)
 
@@ -118,17 +120,18 @@ class Pruning(keras.callbacks.Callback):
         self._guard.arm()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Write the sparsities for TensorBoard."""
+        """Write what is left for TensorBoard."""
         if self._writer is None:
             return
-        step = self._steps(_batches(self.model.optimizer))
-        names = [f"{target.path}/{target.variable.name}" for target in self._pruner.targets]
-        sizes = [target.size for target in self._pruner.targets]
-        values = self._pruner.layer_sparsities()
-        total = sum(value * size for value, size in zip(values, sizes, strict=True)) / sum(sizes)
-        self._writer.vector("sparsity", values, names=names, step=step)
-        self._writer.scalar("sparsity/total", total, step=step)
-        self._writer.scalar("sparsity/target", self._pruner.sparsity, step=step)
+        from keras_arch.tensorboard import write_sparsity
+
+        model, targets = self.model, self._pruner.targets
+        # FLOPs take a pass of the model, and do not change in a fit.
+        known = self._written
+        self._written = measure(model, targets, gzip=False) if known is None else recount(known, targets)
+        step = self._steps(_batches(model.optimizer))
+        write_sparsity(self._writer, self._written, step)
+        self._writer.scalar("sparsity/target", self._pruner.sparsity, step)
         self._writer.flush()
 
     def on_train_end(self, logs: dict | None = None) -> None:
@@ -136,6 +139,9 @@ class Pruning(keras.callbacks.Callback):
         self._guard.remove()
         if self._pruner is not None:
             self._pruner.settle()
+        if self._written is not None:
+            model = self.model
+            self._writer.scalar("bytes/gzipped", gzipped_bytes(model), self._steps(_batches(model.optimizer)))
         self._close()
 
     def _make_pruner(self) -> Pruner:

@@ -50,6 +50,11 @@ class LayerSparsity:
         return self.zeros / self.size if self.size else 0.0
 
     @property
+    def parameters_left(self) -> int:
+        """size - zeros."""
+        return self.size - self.zeros
+
+    @property
     def flops(self) -> int | None:
         """Multiplications and additions of one sample with all numbers: 2 size positions."""
         return None if self.positions is None else 2 * self.size * self.positions
@@ -57,7 +62,7 @@ class LayerSparsity:
     @property
     def flops_left(self) -> int | None:
         """Those with the numbers that are not 0, which only what skips zeros saves."""
-        return None if self.positions is None else 2 * (self.size - self.zeros) * self.positions
+        return None if self.positions is None else 2 * self.parameters_left * self.positions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +108,11 @@ class SparsityReport:
         return self.zeros / self.size if self.size else 0.0
 
     @property
+    def parameters_left(self) -> int:
+        """Numbers in all weights of the model, less the zeros in the rows."""
+        return self.parameters - self.zeros
+
+    @property
     def flops(self) -> int:
         """Multiplications and additions of one sample in all rows where they are known."""
         return sum(layer.flops or 0 for layer in self.layers)
@@ -122,6 +132,7 @@ class SparsityReport:
                 "size": layer.size,
                 "zeros": layer.zeros,
                 "sparsity": layer.sparsity,
+                "parameters_left": layer.parameters_left,
                 "flops": layer.flops,
                 "flops_left": layer.flops_left,
             }
@@ -135,6 +146,7 @@ class SparsityReport:
             "flops": self.flops,
             "flops_left": self.flops_left,
             "parameters": self.parameters,
+            "parameters_left": self.parameters_left,
             "bytes_raw": self.bytes_raw,
             "bytes_gzip": self.bytes_gzip,
         }
@@ -187,13 +199,42 @@ def measure(model: keras.Model, targets: Iterable[Target], gzip: bool = True) ->
         variable, positions = target.variable, places.get(id(target.variable))
         shape = tuple(variable.shape)
         rows.append(LayerSparsity(target.path, variable.name, shape, target.size, zeros(variable), positions))
-    arrays = [np.ascontiguousarray(weight.numpy()) for weight in model.weights]
+    arrays = [weight.numpy() for weight in model.weights]
     raw, parameters = (sum(getattr(array, what) for array in arrays) for what in ("nbytes", "size"))
-    return SparsityReport(tuple(rows), parameters, raw, _compressed(arrays) if gzip else None)
+    return SparsityReport(tuple(rows), parameters, raw, gzipped_bytes(model) if gzip else None)
 
 
-def _compressed(arrays: list[np.ndarray]) -> int:
-    """Bytes of all arrays in the format of gzip, compressed side by side: zlib lets other threads run."""
+def recount(report: SparsityReport, targets: Iterable[Target]) -> SparsityReport:
+    """Count the zeros of a report anew; what training does not change stays, the bytes gzipped are left out.
+
+    Args:
+        report: from `measure`.
+        targets: those that it was measured for.
+
+    >>> from keras_arch.compression.scope import select
+    >>> from keras_arch.compression.report import measure, recount
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> before = measure(model, select(model), gzip=False)
+    >>> _ = ka.compression.prune(model, 0.5)
+    >>> before.zeros, recount(before, select(model)).zeros
+    (0, 16)
+    """
+    rows = (
+        dataclasses.replace(row, zeros=zeros(target.variable))
+        for row, target in zip(report.layers, targets, strict=True)
+    )
+    return dataclasses.replace(report, layers=tuple(rows), bytes_gzip=None)
+
+
+def gzipped_bytes(model: keras.Model) -> int:
+    """Bytes of all weights in the format of gzip, compressed side by side: zlib lets other threads run.
+
+    >>> from keras_arch.compression.report import gzipped_bytes
+    >>> model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100, kernel_initializer="zeros")])
+    >>> gzipped_bytes(model) < 200
+    True
+    """
+    arrays = [np.ascontiguousarray(weight.numpy()) for weight in model.weights]
 
     def size_of(piece: list[memoryview]) -> int:
         stream = zlib.compressobj(6, wbits=31)

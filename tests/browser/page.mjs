@@ -54,6 +54,23 @@ try {
   found.colours = await colours(page);
   await page.screenshot({ path: `${folder}/compression.png` });
 
+  const charts = () => page.locator('canvas').evaluateAll((all) => all.map((canvas) => canvas.getAttribute('aria-label')));
+  const metric = async (tag) => {
+    await page.getByLabel('Metric').focus();
+    await page.getByLabel('Metric').selectOption(tag);
+    await page.waitForFunction((tag) => document.querySelector('canvas')?.getAttribute('aria-label').startsWith(tag), tag);
+  };
+  found.chartsBefore = await charts();
+  await metric('flops_left');
+  found.chartsAfter = await charts();
+  found.focusAfterMetric = await focused(page);
+  found.large = await page.locator('tbody td').allTextContents();
+  await page.screenshot({ path: `${folder}/compression-flops.png` });
+  await page.getByRole('slider', { name: 'Step' }).press('Home');
+  found.largeAtFirst = await page.locator('tbody td').allTextContents();
+  await page.getByRole('slider', { name: 'Step' }).press('End');
+  await metric('sparsity');
+
   await page.getByRole('slider', { name: 'Step' }).focus();
   await page.keyboard.press('Home');
   found.first = await page.locator('tbody tr').first().locator('td').allTextContents();

@@ -65,6 +65,7 @@ def write_logs(log_dir):
                 values = [final * step / 100, step / 100, np.nan if step < 50 else 0.25]
                 writer.vector("sparsity", values, names, step)
                 writer.vector("a/sqnr", [30, 40, np.inf], names, step, unit="dB")
+                writer.vector("flops_left", [(200 - step) * 1.2345e7, 1e6 - step, 999_949], names, step, unit="FLOPs")
                 pngs = [encode_png(rng.integers(0, 256, (8, 8)).astype("uint8")) for _ in range(3)]
                 heat = np.zeros((16, 16, 4), "uint8")
                 heat[4:12, 4:12] = (255, 0, 0, 255)
@@ -94,7 +95,18 @@ def test_nothing_is_reported_and_nothing_is_asked_of_other_hosts(found):
 
 def test_the_tabs_and_controls_are_there(found):
     assert found["tabs"] == [["Compression", "true"], ["Explanations", "false"]]
-    assert found["metrics"] == ["a/sqnr", "sparsity"]
+    assert found["metrics"] == ["a/sqnr", "flops_left", "sparsity"]
+
+
+def test_another_metric_is_drawn_when_it_is_chosen(found):
+    assert found["chartsBefore"] == [f"sparsity of 3 layers over steps, run {run}" for run in found["headings"]]
+    assert found["chartsAfter"] == [f"flops_left of 3 layers over steps, run {run}" for run in found["headings"]]
+    assert found["focusAfterMetric"] == "Metric"
+
+
+def test_large_numbers_are_short(found):
+    assert found["large"] == ["1.234G", "1.234G", "999900", "999900", "999900", "999900"]
+    assert found["largeAtFirst"] == ["2.469G", "2.469G", "1M", "1M", "999900", "999900"]
 
 
 def test_names_are_shown_as_text(found):

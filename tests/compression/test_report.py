@@ -10,6 +10,8 @@ from keras import layers
 
 from keras_arch.compression import LayerSparsity, SparsityReport, prune, sparsity_report
 from keras_arch.compression import report as report_module
+from keras_arch.compression.report import measure, recount
+from keras_arch.compression.scope import select
 
 pytestmark = pytest.mark.backend
 
@@ -73,10 +75,23 @@ def test_the_table_is_aligned_and_the_dict_is_json():
         "size": 2000,
         "zeros": 1600,
         "sparsity": 0.8,
+        "parameters_left": 400,
         "flops": 12000,
         "flops_left": 2400,
     }
-    assert (read["sparsity"], read["bytes_gzip"]) == (0.8, 1234)
+    assert (read["sparsity"], read["parameters_left"], read["bytes_gzip"]) == (0.8, 410, 1234)
+
+
+def test_counting_again_is_measuring_again():
+    network = model()
+    targets = select(network)
+    dense = measure(network, targets, gzip=False)
+    prune(network, 0.5)
+    assert recount(dense, targets) == measure(network, targets, gzip=False)
+    assert recount(dense, targets).zeros == 150
+    assert recount(measure(network, targets), targets).bytes_gzip is None
+    with pytest.raises(ValueError):
+        recount(dense, targets[:1])
 
 
 def test_a_report_draws_itself():

@@ -25,3 +25,15 @@ def polynomial(step, initial, final, begin, end, power, every):
 def zeros(weights):
     """Zeros of one array, one by one."""
     return sum(1 for number in np.asarray(weights).reshape(-1) if number == 0)
+
+
+def whole_channels(weights):
+    """Which indices along the last axis hold nothing but zeros; an index with some zeros among others is an error."""
+    dead = []
+    for channel in range(weights.shape[-1]):
+        numbers = list(weights[..., channel].reshape(-1))
+        count = sum(1 for number in numbers if number == 0)
+        assert count in (0, len(numbers)), f"channel {channel} has {count} zeros of {len(numbers)}"
+        if count:
+            dead.append(channel)
+    return dead

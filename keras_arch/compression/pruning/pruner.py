@@ -192,7 +192,7 @@ class Pruner:
         return [masks.zeros(target.variable) / target.size for target in self.targets]
 
     def report(self, gzip: bool = True) -> SparsityReport:
-        """Measure what is pruned.
+        """Measure what is pruned; `tensorboard.write_sparsity` writes it for TensorBoard.
 
         Args:
             gzip: whether to compress all weights too, which takes a second for some 30 MB and core.

@@ -17,7 +17,14 @@ export function ticks(low, high, count) {
   return Array.from({ length: last - first + 1 }, (_, place) => Number(((first + place) * size).toPrecision(12)));
 }
 
-export const short = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value));
+// Four digits, from a million on with a prefix: 0.1235, 999900, 1.235M, 12G.
+export function short(value) {
+  if (!Number.isFinite(value)) return String(value);
+  const rounded = Number(value.toPrecision(4));
+  const size = Math.abs(rounded);
+  const power = size < 1e6 ? 0 : Math.min(5, Math.floor(Math.log10(size) / 3));
+  return Number((rounded / 1000 ** power).toPrecision(4)) + ['', '', 'M', 'G', 'T', 'P'][power];
+}
 
 // Interval of all finite values, widened where it is a point; ratios are drawn from 0 to 1.
 export function extent(arrays, isRatio) {
