@@ -42,6 +42,7 @@ DOORS = (
     "ops/backend/tensorflow/",
     "explain/engine.py",
     "compression/quantization/litert.py",
+    "compression/quantization/litert_contents.py",
     "tensorboard/",
     "interop/",
 )
@@ -57,6 +58,9 @@ LAZY = {
     "captum",
     "shap",
     "ai_edge_litert",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
 }
 EMPTY_NAMES = {"utils", "util", "helpers", "common", "misc", "manager"}
 NO_MIRROR = {"conformance", "journeys", "oracles", "golden", "browser"}

@@ -8,6 +8,7 @@ import pytest
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "examples"
 SMALL = {
     "check_your_layer": {},
+    "cluster_digits": {"epochs": 4},
     "convolutional_on_digits": {"epochs": 4, "filters": 8},
     "elman_network": {"epochs": 2, "files": 8, "units": 48},
     "encoder_decoder": {"epochs": 1, "count": 500 + 64 * 30, "longest": 16, "features": 48, "blocks": 1},
@@ -16,6 +17,7 @@ SMALL = {
     "forecast_sunspots": {"epochs": 15, "units": 16},
     "language_model": {"files": 9, "length": 64, "features": 48, "blocks": 1, "steps": 40},
     "prune_and_quantize_digits": {"epochs": 2},
+    "prune_cluster_quantize_digits": {"epochs": 4},
     "recurrent_on_digits": {"epochs": 2},
     "select_features": {"epochs": 60},
     "shrink_residual_network": {"epochs": 3, "filters": 12},
@@ -25,6 +27,9 @@ SMALL = {
 }
 SHOWN = {
     "check_your_layer": lambda said, printed: "Average fails" in said and "padding" in said,
+    "cluster_digits": lambda accuracies, printed: (
+        min(accuracies) > 0.8 and accuracies[1] > accuracies[0] - 0.03 and "bytes as indices and values" in printed
+    ),
     "convolutional_on_digits": lambda accuracy, printed: accuracy > 0.7,
     "elman_network": lambda bits, printed: (
         bits["later letters"] < bits["first letters"] - 0.2 and bits["all letters"] < bits["by counts"] - 0.05
@@ -37,6 +42,12 @@ SHOWN = {
     ),
     "language_model": lambda said, printed: said[0] < said[1] - 0.5 and said[2] and "per second" in printed,
     "prune_and_quantize_digits": lambda accuracy, printed: accuracy > 0.8 and "80.0 %" in printed,
+    "prune_cluster_quantize_digits": lambda found, printed: (
+        min(accuracy for accuracy, _ in found.values()) > 0.8
+        and found["zeros"][1] < 0.6 * found["nothing"][1]
+        and found["values"][1] < 0.8 * found["nothing"][1]
+        and found["zeros and values"][1] < 0.9 * found["zeros"][1]
+    ),
     "recurrent_on_digits": lambda accuracy, printed: accuracy > 0.5,
     "select_features": lambda found, printed: found[0] > 0.3 and 1 < len(found[1]) < 10 and "not read" in printed,
     "shrink_residual_network": lambda results, printed: all(

@@ -97,4 +97,4 @@ def test_entry_points_are_what_pyproject_declares_and_can_be_loaded(wheel, proje
 
 def test_all_is_the_union_of_what_users_run(project):
     extras = project["optional-dependencies"]
-    assert extras["all"] == ["keras-arch[demo,interop]"]
+    assert extras["all"] == ["keras-arch[demo,interop,onnx]"]

@@ -25,8 +25,8 @@ class QuantizationAwareTraining(keras.callbacks.Callback):
     Args:
         quantize_at: first epoch with rounded values, >= 0.
         freeze_at: first epoch with frozen ranges, above `quantize_at`.
-        log_dir: folder for TensorBoard; every epoch writes there, for each layer, the signal-to-noise ratio of its
-            kernels and the width of its output's range. None writes nothing.
+        log_dir: folder for TensorBoard; every epoch writes there, for each layer, the bits, signal-to-noise ratio, mean
+            squared error and saturation of its kernels, and the width of its output's range. None writes nothing.
     Raises:
         ValueError: for epochs that are negative or out of order; in `fit`, for a model that
             `keras_arch.compression.quantize` did not prepare.
@@ -68,15 +68,15 @@ class QuantizationAwareTraining(keras.callbacks.Callback):
         if self._writer is None:
             return
         rows = self.report().layers
-        kernels = [row for row in rows if row.sqnr_db is not None]
-        ranges = [row for row in rows if row.low is not None]
-        if kernels:
-            values, names = [row.sqnr_db for row in kernels], [row.path for row in kernels]
-            self._writer.vector("quantization/sqnr_db", values, names, epoch)
-        if ranges:
-            values, names = [row.high - row.low for row in ranges], [row.path for row in ranges]
-            self._writer.vector("quantization/range_width", values, names, epoch)
+        for tag in ("weight_bits", "sqnr_db", "mean_squared_error", "saturation"):
+            self._write(tag, [(row.path, getattr(row, tag)) for row in rows if row.weight_bits is not None], epoch)
+        self._write("range_width", [(row.path, row.high - row.low) for row in rows if row.low is not None], epoch)
         self._writer.flush()
+
+    def _write(self, tag: str, figures: list[tuple[str, float]], epoch: int) -> None:
+        if figures:
+            names, values = zip(*figures, strict=True)
+            self._writer.vector(f"quantization/{tag}", values, names, epoch)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Freeze, and close the log."""

@@ -98,7 +98,8 @@ def _sequential_graph(model: keras.Sequential) -> Graph:
     for layer in model.layers:
         operations[layer.name] = layer
         calls[layer.name] = ((last,),)
-        last = Tensor(layer.name, 0, 0, tuple(layer.compute_output_shape(last.shape)))
+        spec = layer.compute_output_spec(keras.KerasTensor(last.shape, last.dtype))
+        last = Tensor(layer.name, 0, 0, tuple(spec.shape), spec.dtype)
     return Graph(operations, calls, ((last.operation, 0, 0),), dict.fromkeys(calls, ((),)))
 
 

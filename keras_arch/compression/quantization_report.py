@@ -9,7 +9,7 @@ from keras_arch.core.table import table
 
 @dataclasses.dataclass(frozen=True)
 class LayerQuantization:
-    """One quantized layer.
+    """One quantized layer of a `QuantizationReport`.
 
     Args:
         path: where it stands in the model.
@@ -20,6 +20,15 @@ class LayerQuantization:
         sqnr_db: signal-to-quantization-noise ratio of its kernels in decibels, None without kernels.
         mean_squared_error: mean squared rounding error of its kernels, None without kernels.
         zeros: share of its rounded kernel values that are exactly 0, None without kernels.
+        saturation: share of its kernel values at an end of their grid or beyond, None without kernels. An end that is
+            zero does not count.
+        activation_sqnr_db: signal-to-quantization-noise ratio of all the tensors it rounds, None if not measured: see
+            the samples of `compression.quantization.measure`.
+        activation_mean_squared_error: mean squared rounding error of these tensors, None if not measured.
+        activation_saturation: share of their values at an end of their grid or beyond, None if not measured.
+
+    >>> ka.compression.LayerQuantization("dense", 8, 8, 0.0, 6.0, 40.0, 1e-5, 0.1).saturation is None
+    True
     """
 
     path: str
@@ -30,6 +39,10 @@ class LayerQuantization:
     sqnr_db: float | None
     mean_squared_error: float | None
     zeros: float | None
+    saturation: float | None = None
+    activation_sqnr_db: float | None = None
+    activation_mean_squared_error: float | None = None
+    activation_saturation: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +55,8 @@ class OutputGap:
         max_steps: largest difference, in steps.
         mean_steps: mean absolute difference, in steps.
         argmax_agreement: share of samples whose largest entry along the last axis is the same.
+        max_difference: largest difference, in the output's own unit.
+        relative_difference: that, over the largest absolute value of Keras's output.
     """
 
     name: str
@@ -49,6 +64,8 @@ class OutputGap:
     max_steps: float
     mean_steps: float
     argmax_agreement: float
+    max_difference: float = 0.0
+    relative_difference: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +88,11 @@ class LiteRTFile:
         kernel_types: type to number of kernels stored so.
         float_ops: operations left in float.
         outputs: how far each output is from Keras's.
-        latency_ms: median time of one call on this machine, in milliseconds, batch 1.
+        latency_ms: median time of one call on this machine, in milliseconds.
         samples: number of samples that were run.
+        mode: what was asked for: bits of weights and activations as in "w8a8", or "float32", "float16", "dynamic".
+        activation_types: type to number of tensors that operations compute so.
+        batch_size: samples in one call.
     """
 
     path: str
@@ -84,6 +104,9 @@ class LiteRTFile:
     outputs: tuple[OutputGap, ...]
     latency_ms: float
     samples: int
+    mode: str = "w8a8"
+    activation_types: dict[str, int] = dataclasses.field(default_factory=dict)
+    batch_size: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,11 +117,11 @@ class QuantizationReport:
         layers: one row for each quantized layer.
         file: the exported file, None where nothing was exported.
 
-    >>> row = ka.compression.quantization_report.LayerQuantization("dense", 8, 8, 0.0, 6.0, 40.0, 1e-5, 0.1)
+    >>> row = ka.compression.LayerQuantization("dense", 8, 8, 0.0, 6.0, 40.0, 1e-5, 0.1, 0.02)
     >>> report = ka.compression.QuantizationReport((row,))
     >>> print(report)
-    layer  weights  activations  range        SQNR dB  mean sq. error
-    dense  8 bits   8 bits       [0, 6]       40.0     1.00e-05
+    layer  weights  activations  range   SQNR dB  mean sq. error  at ends
+    dense  8 bits   8 bits       [0, 6]  40.0     1.00e-05        2.00 %
     >>> report.to_dict()["layers"][0]["path"]
     'dense'
     """
@@ -151,28 +174,38 @@ class QuantizationReport:
         return plain
 
     def __str__(self) -> str:
-        rows = [("layer", "weights", "activations", "range", "SQNR dB", "mean sq. error")]
-        rows += [_row(layer) for layer in self.layers]
-        return "\n".join([table(rows), *self._file_lines()])
+        heading = ("layer", "weights", "activations", "range", "SQNR dB", "mean sq. error", "at ends")
+        rows = [heading, *(_row(layer) for layer in self.layers)]
+        if any(layer.activation_saturation is not None for layer in self.layers):
+            measured = [("activations' SQNR dB", "mean sq. error", "at ends"), *(_shown(row) for row in self.layers)]
+            rows = [(*row, *more) for row, more in zip(rows, measured, strict=True)]
+        return "\n".join([*([table(rows)] if self.layers else []), *self._file_lines()])
 
     def _file_lines(self) -> list[str]:
         if self.file is None:
             return []
         file = self.file
-        kernels = ", ".join(f"{count} {kind}" for kind, count in sorted(file.kernel_types.items())) or "none"
+        kernels, activations = _counted(file.kernel_types), _counted(file.activation_types)
         lines = [
             "",
             f"file      {file.path}",
             f"size      {file.bytes} bytes, {file.bytes_gzipped} gzipped, float weights {file.float_weight_bytes}",
+            f"mode      {file.mode}",
             f"kernels   {kernels}",
-            f"latency   {file.latency_ms:.3f} ms",
+            f"tensors   {activations}",
+            f"latency   {file.latency_ms:.3f} ms a call of {file.batch_size}",
         ]
         lines += [
             f"output    {gap.name}: at most {gap.max_steps:.2f} steps from Keras, mean {gap.mean_steps:.4f}, "
+            f"at most {gap.max_difference:.2e} ({gap.relative_difference:.1e} of the largest value), "
             f"same argmax {100 * gap.argmax_agreement:.1f} % of {file.samples}"
             for gap in file.outputs
         ]
         return lines + [f"in float  {operation.name}: {operation.reason}" for operation in file.float_ops]
+
+
+def _counted(types: dict[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(types.items())) or "none"
 
 
 def _finite(value: Any) -> Any:
@@ -186,6 +219,16 @@ def _row(layer: LayerQuantization) -> tuple[str, ...]:
         "" if layer.weight_bits is None else f"{layer.weight_bits} bits",
         "" if layer.activation_bits is None else f"{layer.activation_bits} bits",
         "" if layer.low is None else f"[{layer.low:.4g}, {layer.high:.4g}]",
-        "" if layer.sqnr_db is None else f"{layer.sqnr_db:.1f}",
-        "" if layer.mean_squared_error is None else f"{layer.mean_squared_error:.2e}",
+        *_noise(layer.sqnr_db, layer.mean_squared_error, layer.saturation),
     )
+
+
+def _shown(layer: LayerQuantization) -> tuple[str, ...]:
+    return _noise(layer.activation_sqnr_db, layer.activation_mean_squared_error, layer.activation_saturation)
+
+
+def _noise(sqnr_db: float | None, mean_squared_error: float | None, saturation: float | None) -> tuple[str, ...]:
+    if sqnr_db is None:
+        return "", "", ""
+    share = "" if saturation is None else f"{100 * saturation:.2f} %"
+    return f"{sqnr_db:.1f}", f"{mean_squared_error:.2e}", share

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_arch.core.check import describe
-from keras_arch.core.walk import find, walk
+from keras_arch.core.walk import find, plain_paths, walk
 from keras_arch.ops import sparsity as masks
 
 Targets = None | Sequence[str] | Callable[[str, keras.Variable], bool]
@@ -29,7 +29,8 @@ class Target:
     """One weight to prune.
 
     Args:
-        path: path of the layer that owns it, as `core.walk` spells it; the model's name for the model's own.
+        path: path of the layer that owns it, as `core.walk.plain_paths` spells it, so that a quantized copy has the
+            paths of its model; the model's name for the model's own.
         variable: the weight.
 
     >>> from keras_arch.compression.scope import select
@@ -158,8 +159,9 @@ def _trainable(model: keras.Model) -> list[tuple[Target, keras.Layer]]:
             known = owners.get(id(variable))
             if known is None or not known[0] or path.startswith(known[0] + "/"):
                 owners[id(variable)] = (path, layer, variable)
+    plain = plain_paths(model)
     return [
-        (Target(path or model.name, variable), layer)
+        (Target(plain[path] if path else model.name, variable), layer)
         for path, layer, variable in owners.values()
         if keras.backend.is_float_dtype(variable.dtype)
     ]

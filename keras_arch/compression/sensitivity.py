@@ -1,26 +1,18 @@
 """How much a model suffers when one weight is pruned and all others stay."""
 
-import contextlib
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_arch.compression.evaluation import better, check_verbose, lent, measurement, numbers, progress
 from keras_arch.compression.pruning.pruner import Pruner, check_criterion, check_pattern
 from keras_arch.compression.schedule import ConstantSchedule
 from keras_arch.compression.scope import Target, Targets
 from keras_arch.core import check, optional
 from keras_arch.core.table import table
-
-# What the words of a metric's name say. Keras's own names are made of these.
-_HIGHER_IS_BETTER = {"acc", "accuracy", "auc", "correlation", "f1", "fbeta", "io", "iou", "precision", "r2", "recall"}
-_HIGHER_IS_BETTER |= {"score", "sensitivity", "similarity", "specificity"}
-_LOWER_IS_BETTER = {"crossentropy", "divergence", "error", "hinge", "logcosh", "loss", "mae", "mape", "mse", "msle"}
-_LOWER_IS_BETTER |= {"perplexity", "poisson", "rmse"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +89,7 @@ class SensitivityReport:
         """
         drop = check.strength("drop", drop)
         metric = self.metric(metric)
-        sign = 1.0 if _mode(mode, metric) == "min" else -1.0
+        sign = 1.0 if better(mode, metric) == "min" else -1.0
         baseline = self.baseline[metric]
         allowed = drop + 1e-6 * max(1.0, abs(baseline))
         highest: dict[str, float] = {}
@@ -205,18 +197,17 @@ def sensitivity(
     """
     criterion, pattern = check_criterion(criterion, trains=False), check_pattern(pattern)
     fractions = _check_sparsities(sparsities, pattern)
-    if isinstance(verbose, bool) or verbose not in (0, 1, "auto"):
-        raise check.refuse("verbose", "must be 0, 1 or 'auto'", verbose, "Pass 0 for silence.")
+    check_verbose(verbose)
     data = {"x": x, "y": y, "sample_weight": sample_weight, "batch_size": batch_size, "steps": steps}
-    look = _measurement(model, measure, {name: value for name, value in data.items() if value is not None})
+    look = measurement(model, measure, {name: value for name, value in data.items() if value is not None})
     source = "model.evaluate" if measure is None else "measure"
     pruners = _pruners(model, fractions[-1], criterion, pattern, targets)
-    bar = keras.utils.Progbar(1 + len(pruners) * len(fractions), verbose=int(verbose != 0), unit_name="measurement")
+    bar = progress(1 + len(pruners) * len(fractions), verbose)
     rows = []
-    with _lent(model, model.variables) as give_back:
-        baseline = _numbers(look(), source, "with nothing pruned")
+    with lent(model, model.variables) as give_back:
+        baseline = numbers(look(), source, "with nothing pruned")
         bar.add(1)
-        with _lent(model, model.metrics_variables):
+        with lent(model, model.metrics_variables):
             for target, pruner in pruners:
                 measured = []
                 for sparsity in fractions:
@@ -224,7 +215,7 @@ def sensitivity(
                     pruner.prune(sparsity)
                     pruner.settle()
                     where = f"with {target.path}/{target.variable.name} at a sparsity of {sparsity:g}"
-                    measured.append(_numbers(look(), source, where, baseline))
+                    measured.append(numbers(look(), source, where, baseline))
                     bar.add(1)
                 values = {name: tuple(numbers[name] for numbers in measured) for name in baseline}
                 shape = tuple(target.variable.shape)
@@ -250,26 +241,6 @@ def _check_sparsities(sparsities: Any, pattern: Any) -> tuple[float, ...]:
     return tuple(fractions)
 
 
-def _measurement(model: keras.Model, measure: Any, data: dict[str, Any]) -> Callable[[], Any]:
-    """What is called for each measurement."""
-    if measure is None:
-        if not model.compiled:
-            advice = "Call model.compile(loss=..., metrics=[...]), or pass a measure."
-            raise check.refuse("model", "must be compiled to be evaluated", model, advice)
-        if "x" not in data:
-            raise check.refuse("x", "must be data to evaluate on", None, "Pass arrays or a dataset, or a measure.")
-        if hasattr(data["x"], "__next__"):
-            advice = "Pass arrays, a tf.data.Dataset or a keras.utils.PyDataset."
-            raise check.refuse("x", "must be data that can be read again and again, not an iterator", data["x"], advice)
-        return lambda: model.evaluate(**data, verbose=0, return_dict=True)
-    if not callable(measure):
-        raise check.refuse("measure", "must be a callable model -> number or dict", measure, "Pass a function.")
-    for name, value in data.items():
-        advice = "Let measure hold the data, or leave measure out."
-        raise check.refuse(name, "must be None beside a measure, which reads data of its own", value, advice)
-    return lambda: measure(model)
-
-
 def _pruners(
     model: keras.Model, highest: float, criterion: Any, pattern: Any, targets: Targets
 ) -> list[tuple[Target, Pruner]]:
@@ -288,58 +259,3 @@ def _pruners(
 
 def _is_variable(wanted: keras.Variable, _: str, variable: keras.Variable) -> bool:
     return variable is wanted
-
-
-def _numbers(result: Any, source: str, where: str, expected: Mapping[str, float] | None = None) -> dict[str, float]:
-    """The result of a measurement as floats by name."""
-    named = dict(result) if isinstance(result, Mapping) else {"measure": result}
-    if not named or not all(isinstance(name, str) for name in named) or (expected and set(named) != set(expected)):
-        rule = f"the names {sorted(expected)} again" if expected else "a number, or a dict from names to numbers"
-        raise ValueError(
-            f"{source} must return {rule}; received {check.describe(result)} {where}. Return the same names every time."
-        )
-    numbers = {}
-    for name, value in named.items():
-        is_number = not isinstance(value, bool | str | bytes) and hasattr(value, "__float__")
-        is_number = is_number and tuple(getattr(value, "shape", ())) == ()
-        number = float(value) if is_number else math.nan
-        if not math.isfinite(number):
-            received = check.describe(number if is_number else value)
-            raise ValueError(
-                f"{source} must return finite numbers; received {name}={received} {where}. "
-                "Pass a measure that returns a float or a dict of floats, or leave out what makes it fail."
-            )
-        numbers[name] = number
-    return numbers
-
-
-@contextlib.contextmanager
-def _lent(model: keras.Model, variables: list[keras.Variable]) -> Iterator[Callable[[], None]]:
-    """Take back at the end, and whenever the function it gives is called, what is written into variables."""
-    kept = [(variable, np.array(variable.numpy())) for variable in variables]
-
-    def give_back() -> None:
-        for variable, value in kept:
-            variable.assign(value)
-
-    try:
-        yield give_back
-    finally:
-        # An evaluation that was cut short on JAX holds the state it began with, and Keras 3.15 would write that over
-        # the weights when a callback of the next `fit` first asks for the model.
-        if hasattr(model, "jax_state_sync"):
-            model.jax_state_sync()
-        give_back()
-
-
-def _mode(mode: str, metric: str) -> str:
-    """Whether lower ("min") or higher ("max") values of a metric are better."""
-    if check.one_of("mode", mode, ("auto", "min", "max")) != "auto":
-        return mode
-    for word in reversed(metric.lower().split("_")):  # the last word that tells: "score_loss" is a loss
-        if word in _LOWER_IS_BETTER:
-            return "min"
-        if word in _HIGHER_IS_BETTER:
-            return "max"
-    advice = "Pass 'min' if lower values are better, 'max' if higher ones are."
-    raise check.refuse("mode", f"must be 'min' or 'max' for the unknown metric {metric!r}", mode, advice)

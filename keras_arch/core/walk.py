@@ -43,8 +43,31 @@ def walk(root: keras.Layer) -> Iterator[tuple[str, keras.Layer]]:
     yield from descend(root, "")
 
 
+def plain_paths(root: keras.Layer) -> dict[str, str]:
+    """Path of every sublayer to the one that users know it by, without wrappers that have the name of what is inside.
+
+    A quantized copy of a model has such wrappers: its `"conv/conv"` is the `"conv"` of the model it was made from.
+
+    Args:
+        root: a model or a layer.
+
+    >>> inner = keras.layers.Dense(1, name="head")
+    >>> plain_paths(keras.Sequential([keras.layers.TimeDistributed(inner, name="head")]))
+    {'head': 'head', 'head/head': 'head'}
+    """
+    layers, plain = dict(walk(root)), {}
+    for path, layer in layers.items():
+        outer, _, name = path.rpartition("/")
+        wrapper = layers.get(outer)
+        wrapped = isinstance(wrapper, keras.layers.Wrapper) and wrapper.layer is layer and wrapper.name == name
+        plain[path] = plain[outer] if wrapped else f"{plain[outer]}/{name}" if outer else name
+    return plain
+
+
 def find(root: keras.Layer, path: str, argument: str = "layer") -> keras.Layer:
     """Find one sublayer by its path, by the end of its path, or by its bare name when that is unique.
+
+    Of a wrapper and what is inside it by the same name, it is the wrapper.
 
     Args:
         root: a model or a layer.
@@ -56,7 +79,11 @@ def find(root: keras.Layer, path: str, argument: str = "layer") -> keras.Layer:
     paths = dict(walk(root))
     if path in paths:
         return paths[path]
-    ends = [known for known in paths if known.endswith("/" + path)]
+    found: dict[str, str] = {}
+    for known, plain in plain_paths(root).items():
+        if any(f"/{spelt}".endswith(f"/{path}") for spelt in (known, plain)):
+            found.setdefault(plain, known)
+    ends = list(found.values())
     if len(ends) == 1:
         return paths[ends[0]]
     if ends:

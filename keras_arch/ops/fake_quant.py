@@ -115,6 +115,57 @@ def fake_quant(x: Any, low: Any, high: Any, bits: int = 8, narrow: bool = False,
     return ops.cast(y, dtype)
 
 
+def learned_fake_quant(x: Any, step: Any, lowest: Any, highest: Any, scale: Any = 1.0) -> Any:
+    """Round onto an integer grid whose step has a gradient too (LSQ).
+
+    y = step * round(clip(x / step, lowest, highest))
+    dy/dx = 1 where lowest <= x / step <= highest, else 0
+    dy/dstep = scale * (round(x / step) - x / step inside; lowest below; highest above)
+
+    Args:
+        x: float tensor of any shape.
+        step: > 0, float32: a scalar, or shaped like the last axes of `x`.
+        lowest: smallest integer of the grid, <= 0, as float32.
+        highest: largest integer of the grid, >= 0.
+        scale: factor of the step's gradient; the source has 1 / sqrt(N * highest), N: how many values share the step.
+    Returns:
+        Tensor with shape and dtype of `x`, computed in float32. Halves are rounded up.
+    Source: Esser et al. 2020, arXiv:1902.08153, equations 1 to 3 and section 2.2.
+
+    >>> ops.convert_to_numpy(learned_fake_quant(np.float32([-9.0, 0.4, 0.8, 9.0]), 0.5, -3.0, 3.0)).tolist()
+    [-1.5, 0.5, 1.0, 1.5]
+    """
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    x, step, scale = (ops.cast(value, "float32") for value in (x, step, scale))
+    step = step * scale + ops.stop_gradient(step - step * scale)  # the value of step, a scaled gradient
+    ratio = ops.minimum(ops.maximum(x / step, lowest), highest)
+    rounded = ratio + ops.stop_gradient(ops.floor(ratio + 0.5) - ratio)
+    return ops.cast(rounded * step, dtype)
+
+
+def at_ends(x: Any, low: Any, high: Any, bits: int = 8, narrow: bool = False) -> Any:
+    """Where a tensor reaches an end of its grid or lies beyond, up to a thousandth of a step.
+
+    An end that is zero, such as the lower one after ReLU, does not count: what is below it was cut off on purpose.
+
+    Args:
+        x: float tensor.
+        low: lower end, <= 0: a scalar, or shaped like the last axes of `x`.
+        high: upper end, shaped like `low`.
+        bits: see `fake_quant`.
+        narrow: see `fake_quant`.
+    Returns:
+        Boolean tensor shaped like `x`; its mean is the saturation rate.
+
+    >>> ops.convert_to_numpy(at_ends(np.array([-2.0, 0.0, 0.5, 1.0, 7.0]), -1.0, 1.0, narrow=True)).tolist()
+    [True, False, False, True, True]
+    """
+    first, last, step = nudged_range(low, high, bits, narrow)
+    x, slack = ops.cast(x, "float32"), step / 1000
+    below = ops.logical_and(x <= first + slack, first < 0)
+    return ops.logical_or(below, ops.logical_and(x >= last - slack, last > 0))
+
+
 def sqnr_db(signal: Any, quantized: Any) -> Any:
     """Signal-to-quantization-noise ratio in decibels.
 

@@ -132,7 +132,11 @@ def test_every_epoch_is_logged_for_tensorboard(tmp_path):
     for event in tf.compat.v1.train.summary_iterator(str(file)):
         for value in event.summary.value:
             found[value.tag, event.step] = tf.make_ndarray(value.tensor)
-    assert set(found) == {(f"quantization/{tag}", step) for tag in ("sqnr_db", "range_width") for step in (0, 1)}
-    rows = [row.sqnr_db for row in training.report().layers if row.sqnr_db is not None]
-    np.testing.assert_allclose(found["quantization/sqnr_db", 1], rows, rtol=1e-5)
+    tags = ("weight_bits", "sqnr_db", "mean_squared_error", "saturation")
+    assert set(found) == {(f"quantization/{tag}", step) for tag in (*tags, "range_width") for step in (0, 1)}
+    for tag in tags:
+        rows = [getattr(row, tag) for row in training.report().layers if row.weight_bits is not None]
+        np.testing.assert_allclose(found[f"quantization/{tag}", 1], rows, rtol=1e-5)
+        assert len(rows) == 2
+    assert found["quantization/weight_bits", 0].tolist() == [8, 8]
     assert found["quantization/range_width", 1].shape == (2,)

@@ -39,6 +39,15 @@ def test_columns_of_the_table_are_aligned():
         assert piece in text
 
 
+def test_what_was_measured_of_activations_has_columns_of_its_own():
+    assert "activations' SQNR" not in str(QuantizationReport(ROWS))
+    row = LayerQuantization("head", 8, 8, 0.0, 1.0, 40.0, 1e-5, 0.1, 0.015, 33.3, 2e-4, 0.25)
+    heading, first, *_, last = str(QuantizationReport((*ROWS, row))).splitlines()
+    assert heading.endswith("activations' SQNR dB  mean sq. error  at ends")
+    assert last.split()[-8:] == ["40.0", "1.00e-05", "1.50", "%", "33.3", "2.00e-04", "25.00", "%"]
+    assert first.endswith("1.50e-06")
+
+
 def test_plain_data_is_strict_json():
     plain = QuantizationReport(ROWS, FILE).to_dict()
     again = json.loads(json.dumps(plain, allow_nan=False))

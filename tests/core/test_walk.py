@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from keras_arch.core.walk import find, locate, path_of, walk
+from keras_arch.core.walk import find, locate, path_of, plain_paths, walk
 
 
 def nested_model() -> keras.Model:
@@ -62,6 +62,39 @@ def test_find_names_the_candidates_of_an_ambiguous_name():
     deep = keras.Sequential([keras.Input((4,)), nested_model()], name="outer")
     with pytest.raises(ValueError, match="must name one layer.*inner/head"):
         find(deep, "head")
+
+
+class Named(keras.layers.Wrapper):
+    """A wrapper with the name of what is inside, as `compression.quantize` makes them."""
+
+    def __init__(self, layer):
+        super().__init__(layer, name=layer.name)
+
+    def call(self, inputs):
+        return self.layer(inputs)
+
+
+def test_a_wrapper_of_the_same_name_adds_nothing_to_what_users_type():
+    nested = nested_model()
+    nested = keras.Model(nested.inputs, nested.outputs, name="outer")
+    inner = keras.Sequential([keras.Input((4,)), Named(nested), keras.layers.Dense(3, name="tail")], name="part")
+    model = keras.Sequential([keras.Input((4,)), inner])
+    known = plain_paths(model)
+    assert known["part/outer"] == known["part/outer/outer"] == "part/outer"
+    assert known["part/outer/outer/inner/head"] == "part/outer/inner/head"
+    wrapper = inner.get_layer("outer")
+    for typed in ("outer", "part/outer"):
+        assert find(model, typed) is wrapper
+    for typed in ("part/outer/inner/head", "outer/inner/head", "inner/head"):
+        assert find(model, typed) is wrapper.layer.get_layer("inner").get_layer("head")
+    with pytest.raises(ValueError, match="must name one layer"):
+        find(model, "head")
+
+
+def test_a_layer_inside_one_of_its_name_that_is_no_wrapper_has_a_path_of_its_own():
+    part = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="same")], name="same")
+    model = keras.Sequential([keras.Input((2,)), part])
+    assert plain_paths(model)["same/same"] == "same/same"
 
 
 def test_find_names_the_nearest_layers():

@@ -4,9 +4,17 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from oracles.fake_quant import fake_quant_channels_loop, fake_quant_loop, nudged
+from oracles.fake_quant import fake_quant_channels_loop, fake_quant_loop, lsq_loop, nudged
 
-from keras_arch.ops.fake_quant import fake_quant, grid_limits, nudged_range, sqnr_db, symmetric_range
+from keras_arch.ops.fake_quant import (
+    at_ends,
+    fake_quant,
+    grid_limits,
+    learned_fake_quant,
+    nudged_range,
+    sqnr_db,
+    symmetric_range,
+)
 
 pytestmark = pytest.mark.backend
 RANGES = [(-1.0, 1.05), (0.0, 6.0), (-3.0, 0.0), (-0.7, 2.9), (-0.001, 0.5)]
@@ -102,3 +110,68 @@ def test_sqnr_of_uniform_noise_follows_six_decibels_a_bit():
     measured = [float(sqnr_db(x, fake_quant(x, -1.0, 1.0, bits))) for bits in (4, 6, 8)]
     np.testing.assert_allclose(measured, [20 * np.log10(2**bits) for bits in (4, 6, 8)], atol=0.8)
     assert float(sqnr_db(x, x)) == float("inf")
+
+
+def test_ends_of_the_grid_are_counted_and_an_end_at_zero_is_not(rng):
+    x = rng.normal(size=(500, 2)).astype("float32")
+    low, high = np.float32([-0.5, 0.0]), np.float32([1.0, 0.7])
+    got = ops.convert_to_numpy(at_ends(x, low, high, bits=4))
+    first, last, _ = nudged(-0.5, 1.0, 4, False)
+    np.testing.assert_array_equal(got[:, 0], (x[:, 0] <= first) | (x[:, 0] >= last))
+    np.testing.assert_array_equal(got[:, 1], x[:, 1] >= np.float32(0.7))
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("bits", [2, 8])
+def test_the_largest_value_of_a_tensor_is_at_an_end_of_its_own_range(bits, narrow, rng):
+    for x in rng.normal(size=(20, 30)).astype("float32"):
+        bound = np.abs(x).max()
+        reached = ops.convert_to_numpy(at_ends(x, *symmetric_range(bound, bits, narrow), bits, narrow))
+        assert reached.sum() == (np.abs(x).argmax() == x.argmax() or narrow)
+
+
+class Stepping(keras.layers.Layer):
+    """Rounds with a trained step, so that one step of SGD shows its gradient."""
+
+    def __init__(self, step, lowest, highest, scale=1.0):
+        super().__init__()
+        self.settings = (lowest, highest, scale)
+        self.step = self.add_weight(shape=np.shape(step), initializer="zeros")
+        self.step.assign(step)
+
+    def call(self, x):
+        return learned_fake_quant(x, self.step.value, *self.settings)
+
+
+def gradient_of_step(layer, x, y):
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+    model.compile(keras.optimizers.SGD(1e-3), "mse")
+    before = ops.convert_to_numpy(layer.step).astype("float64")
+    model.fit(x, y, batch_size=len(x), verbose=0)
+    return (before - ops.convert_to_numpy(layer.step)) / 1e-3
+
+
+@pytest.mark.parametrize("step", [0.5, [0.3, 0.5, 0.9]])
+def test_values_and_gradients_of_a_learned_step_are_the_papers(step, rng):
+    x, y = rng.normal(size=(40, 3)).astype("float32"), rng.normal(size=(40, 3)).astype("float32")
+    columns = [lsq_loop(column, one, -2, 3) for column, one in zip(x.T, np.broadcast_to(step, 3), strict=True)]
+    values, by_step = (np.stack([column[i] for column in columns], -1) for i in (0, 1))
+    layer = Stepping(step, -2.0, 3.0, scale=0.25)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), values, atol=1e-5)
+    terms = 0.25 * 2 * (values - y) / y.size * by_step
+    expected = terms.sum(0) if np.shape(step) else terms.sum()
+    np.testing.assert_allclose(gradient_of_step(layer, x, y), expected, rtol=1e-2, atol=2e-4)
+
+
+def test_the_gradient_of_a_learned_step_is_the_slope_of_the_loss_where_values_are_clipped(rng):
+    x = (rng.choice([-1, 1], (30, 2)) * rng.uniform(5, 9, (30, 2))).astype("float32")
+    y = rng.normal(size=(30, 2)).astype("float32")
+    losses = [np.mean((lsq_loop(x, 0.7 + shift, -4, 3)[0] - y) ** 2) for shift in (-1e-4, 1e-4)]
+    slope = (losses[1] - losses[0]) / 2e-4
+    assert gradient_of_step(Stepping(0.7, -4.0, 3.0), x, y) == pytest.approx(slope, rel=1e-2)
+
+
+def test_a_learned_step_keeps_low_precision():
+    y = learned_fake_quant(ops.cast([0.3, 1.2], "bfloat16"), 0.5, -1.0, 1.0)
+    assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
+    np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(y, "float32")), [0.5, 0.5])

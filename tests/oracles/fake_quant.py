@@ -29,3 +29,18 @@ def fake_quant_channels_loop(x, low, high, bits, narrow, channel_axes):
         where = (..., *channel)
         y[where] = fake_quant_loop(x[where], low[channel], high[channel], bits, narrow)
     return y
+
+
+def lsq_loop(x, step, lowest, highest):
+    """Rounded values and their derivative by the step (Esser et al. 2020, equations 1 to 3), value by value."""
+    y, by_step = np.empty(x.shape), np.empty(x.shape)
+    for index, value in np.ndenumerate(x):
+        ratio = float(value) / step
+        if ratio <= lowest:
+            y[index], by_step[index] = lowest * step, lowest
+        elif ratio >= highest:
+            y[index], by_step[index] = highest * step, highest
+        else:
+            nearest = math.floor(ratio + 0.5)
+            y[index], by_step[index] = nearest * step, nearest - ratio
+    return y, by_step

@@ -1,11 +1,20 @@
-"""The compiled training step of a model, held sparse for the time of one fit."""
+"""The compiled training step of a model, held sparse or clustered for the time of one fit."""
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import keras
 
-from keras_arch.compression.pruning.pruner import Pruner
+from keras_arch.compression.pruning.masked_apply import MaskedSteps
+
+
+class Holder(Protocol):
+    """What holds the weights of a model in the steps of its optimizer: a `Pruner`, a `Clusterer`."""
+
+    def hold(self) -> AbstractContextManager[MaskedSteps]:
+        """Hold them inside the `with` block."""
+        raise NotImplementedError
 
 
 class GuardedStep:
@@ -18,7 +27,7 @@ class GuardedStep:
 
     Args:
         model: a compiled model, inside `fit`.
-        pruner: holds the zeros; None for a model that is not built yet.
+        pruner: holds the zeros, or the clusters; None for a model that is not built yet.
         make_pruner: makes the pruner then, called when the first step has its data and the model is built from it.
 
     >>> from keras_arch.compression.pruning.guarded_step import GuardedStep
@@ -34,7 +43,7 @@ class GuardedStep:
     """
 
     def __init__(
-        self, model: keras.Model, pruner: Pruner | None, make_pruner: Callable[[], Pruner] | None = None
+        self, model: keras.Model, pruner: Holder | None, make_pruner: Callable[[], Holder] | None = None
     ) -> None:
         self.model = model
         self.pruner = pruner
@@ -71,8 +80,9 @@ class GuardedStep:
             result = self.step(*data)
         if self.step is not self._checked and not steps.seen:
             raise RuntimeError(
-                "pruning holds zeros in the optimizer that the model was compiled with, and train_step never called "
-                "it. Compile with the optimizer that train_step uses, or use compression.Pruner in a loop of your own."
+                "zeros and clusters are held in the optimizer that the model was compiled with, and train_step never "
+                "called it. Compile with the optimizer that train_step uses, or use compression.Pruner or "
+                "compression.Clusterer in a loop of your own."
             )
         self._checked = self.step
         return result

@@ -81,7 +81,7 @@ def holding_zeros(
         if deadlines is not None:
             step = inner.iterations
             keep = [ops.logical_and(mask, deadlines.alive(index, step)) for index, mask in enumerate(keep)]
-        averages = _moving_averages(inner)
+        averages = moving_averages(inner)
         for variable, mask in zip(variables, keep, strict=True):
             variable.assign(masked(variable, mask))
             average = averages.get(id(variable))
@@ -99,11 +99,17 @@ def holding_zeros(
             vars(inner)["apply"] = own
 
 
-def _moving_averages(optimizer: keras.optimizers.Optimizer) -> dict[int, keras.Variable]:
+def moving_averages(optimizer: keras.optimizers.Optimizer) -> dict[int, keras.Variable]:
     """The moving average that `use_ema=True` keeps of each weight, by the weight's id.
 
     Keras has no public way to it; its own `SwapEMAWeights` reads these two lists as well (seen in 3.15.1). By name
     they can't be told apart when two layers have one name. A test fails when they move.
+
+    >>> from keras_arch.compression.pruning.masked_apply import moving_averages
+    >>> weight, sgd = keras.Variable([1.0]), keras.optimizers.SGD(0.5, use_ema=True)
+    >>> sgd.build([weight])
+    >>> list(moving_averages(sgd)) == [id(weight)]
+    True
     """
     averages = {}
     for part in getattr(optimizer, "optimizers", [optimizer]):

@@ -60,7 +60,8 @@ def as_samples(model: keras.Model, samples: Any) -> tuple[list[np.ndarray], int]
     inputs = keras.tree.flatten(inputs_of(model))
     single = len(inputs) == 1 and not isinstance(samples, dict)
     if isinstance(samples, dict):
-        names = list(inputs_of(model)) if isinstance(inputs_of(model), dict) else [tensor.name for tensor in inputs]
+        # Flattened, a dict is in the order of its sorted keys.
+        names = sorted(inputs_of(model)) if isinstance(inputs_of(model), dict) else [tensor.name for tensor in inputs]
         if set(names) != set(samples):
             raise check.refuse("samples", f"must have the keys {names}", sorted(samples), "Name every input once.")
         samples = [samples[name] for name in names]

@@ -2,14 +2,17 @@
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_arch.compression.quantization.float_islands import out_of_integers
+from keras_arch.compression.quantization.learned_range import LearnedRange
 from keras_arch.compression.quantization.phase import CALIBRATE, FROZEN, OBSERVE, PHASES, QUANTIZE
-from keras_arch.compression.quantization.scheme import PerTensor, Scheme, as_scheme
+from keras_arch.compression.quantization.scheme import PerGroup, PerTensor, Scheme, as_scheme
 from keras_arch.core import check
 from keras_arch.core.lending import call_with_values
 from keras_arch.core.registration import register
@@ -26,6 +29,7 @@ class Placement(Value):
         outputs: positions of the output tensors to round.
         before_activation: round also what enters the activation that the wrapper took over.
         output_range: a range that the hardware fixes, such as that of softmax; None to observe it.
+        in_float: why the layer computes in float between its rounded ends; None where it computes integers.
 
     >>> Placement(inputs=(0,)).outputs
     (0,)
@@ -35,10 +39,13 @@ class Placement(Value):
     outputs: tuple[int, ...] = (0,)
     before_activation: bool = False
     output_range: tuple[float, float] | None = None
+    in_float: str | None = None
 
 
 def kernels_of(layer: keras.Layer) -> list[keras.Variable]:
     """The weights of a layer that are quantized: float, of rank 2 or more, and trained unless the layer is frozen.
+
+    Biases and the scales of normalizations are none, whatever their rank: those of attention have an axis of heads.
 
     >>> dense = keras.layers.Dense(3)
     >>> dense.build((None, 2))
@@ -46,7 +53,13 @@ def kernels_of(layer: keras.Layer) -> list[keras.Variable]:
     ['kernel']
     """
     weights = layer.trainable_weights if layer.trainable else layer.weights
-    return [weight for weight in weights if len(weight.shape) >= 2 and keras.backend.is_float_dtype(weight.dtype)]
+    return [
+        weight
+        for weight in weights
+        if len(weight.shape) >= 2
+        and keras.backend.is_float_dtype(weight.dtype)
+        and not any(part in weight.name for part in ("bias", "gamma", "beta"))
+    ]
 
 
 def channel_axes(scheme: Scheme, shape: tuple[int, ...], channels: int | None) -> tuple[int, ...]:
@@ -58,7 +71,9 @@ def channel_axes(scheme: Scheme, shape: tuple[int, ...], channels: int | None) -
         channels: number of output channels of its layer, None if unknown.
     Returns:
         () for one range; the last axis where it counts the output channels; the last two where their product does, as
-        in a depthwise kernel.
+        in a depthwise kernel. Groups divide the last axis but one further.
+    Raises:
+        ValueError: for an axis that the kernel does not have, or groups that do not divide its inputs.
 
     >>> channel_axes(Scheme.for_weights(8), (3, 3, 8, 2), channels=16)
     (2, 3)
@@ -66,16 +81,31 @@ def channel_axes(scheme: Scheme, shape: tuple[int, ...], channels: int | None) -
     if isinstance(scheme.granularity, PerTensor):
         return ()
     rank = len(shape)
+    if isinstance(scheme.granularity, PerGroup):
+        size = scheme.granularity.size
+        if shape[-2] % size:
+            rule = f"must divide the {shape[-2]} inputs of the kernel of shape {tuple(shape)}"
+            raise check.refuse("size", rule, size, "Choose a divisor, or leave the layer out with exclude=[...].")
+        return (rank - 1,)
     if scheme.granularity.axis is not None:
         axis = scheme.granularity.axis
         if not -rank <= axis < rank:
             raise check.refuse("axis", f"must be an axis of the kernel of shape {shape}", axis, "Use axis=-1.")
         return (axis % rank,)
-    if rank == 2:
+    if rank <= 3:
         return ()
     if shape[-1] != channels and shape[-1] * shape[-2] == channels:
         return (rank - 2, rank - 1)
     return (rank - 1,)
+
+
+def learns(scheme: Scheme) -> bool:
+    """Whether the steps of what a scheme rounds are trained.
+
+    >>> learns(Scheme(8)), learns(Scheme(8, observer="learned_step"))
+    (False, True)
+    """
+    return getattr(scheme.observer, "learns", False)
 
 
 @register
@@ -94,6 +124,8 @@ class QuantizedLayer(keras.layers.Wrapper):
             rounded; None if there is nothing between.
         phase: "observe", "calibrate", "quantize" or "frozen"; see `set_phase`.
         **kwargs: `name` and `trainable`, as for every layer.
+    Attributes:
+        listener: None, or a function that is told `(name, x, low, high)` of each tensor that is to be rounded.
 
     Inner layers that keep statistics, such as BatchNormalization, run in inference mode once frozen.
 
@@ -101,6 +133,8 @@ class QuantizedLayer(keras.layers.Wrapper):
     >>> layer(np.ones((1, 3), "float32"), training=True).shape
     TensorShape([1, 2])
     """
+
+    listener: Callable[[str, Any, Any, Any], None] | None = None
 
     def __init__(
         self,
@@ -123,25 +157,46 @@ class QuantizedLayer(keras.layers.Wrapper):
         self.takes_training = "training" in inspect.signature(layer.call).parameters
         self.supports_masking = layer.supports_masking
         self.ranges = {}
+        self.exporting = False
         self.kernels = []
+        self.learned = {}
 
     def build(self, input_shape: Any) -> None:
         """Build the inner layer, find its kernels, create the ranges."""
         super().build(input_shape)
-        channels = self._output_channels(input_shape)
         self.kernels = kernels_of(self.layer)
+        channels = self._output_channels(input_shape) if self.kernels else None
         self.kernel_axes = [channel_axes(self.weights_scheme, kernel.shape, channels) for kernel in self.kernels]
         names = [f"input_{i}" for i in self.placement.inputs]
         if self.placement.before_activation:
             names.append("before_activation")
         if self.placement.output_range is None:
             names += [f"output_{i}" for i in self.placement.outputs]
-        self.ranges = {name: (self._scalar(f"{name}_low"), self._scalar(f"{name}_high")) for name in names}
-        self.batches = self._scalar("batches", "int32", "only_first_replica")
+        self.ranges = {name: self._range(name) for name in names}
+        self.batches = self._state("batches", "int32", "only_first_replica")
+        if learns(self.activations_scheme):
+            for name, ends in self.ranges.items():
+                self.learned[name] = LearnedRange(self.activations_scheme, *ends, self._step(name))
+        if learns(self.weights_scheme):
+            for i, (kernel, axes) in enumerate(zip(self.kernels, self.kernel_axes, strict=True)):
+                moved, count, _ = self.weights_scheme.channels_last(kernel.value, axes)
+                shape, name = tuple(moved.shape[len(moved.shape) - count :]), f"kernel_{i}"
+                ends = self._range(name, shape)
+                self.learned[name] = LearnedRange(self.weights_scheme, *ends, self._step(name, shape))
+        self._start_steps(self.quantization_phase)
 
-    def _scalar(self, name: str, dtype: str = "float32", aggregation: str = "mean") -> keras.Variable:
+    def _range(self, name: str, shape: tuple[int, ...] = ()) -> tuple[keras.Variable, keras.Variable]:
+        return self._state(f"{name}_low", shape=shape), self._state(f"{name}_high", shape=shape)
+
+    def _step(self, name: str, shape: tuple[int, ...] = ()) -> keras.Variable:
+        settings = {"dtype": "float32", "autocast": False, "name": f"{name}_step"}
+        return self.add_weight(shape=shape, initializer="zeros", trainable=True, **settings)
+
+    def _state(
+        self, name: str, dtype: str = "float32", aggregation: str = "mean", shape: tuple[int, ...] = ()
+    ) -> keras.Variable:
         return self.add_weight(
-            shape=(),
+            shape=shape,
             initializer="zeros",
             dtype=dtype,
             trainable=False,
@@ -150,8 +205,35 @@ class QuantizedLayer(keras.layers.Wrapper):
             name=name,
         )
 
+    def enter(self, phase: str) -> None:
+        """Change the phase, and what learned steps and their ranges say with it; see `set_phase`, which calls it."""
+        if self.quantization_phase == QUANTIZE:
+            for learned in self.learned.values():
+                learned.settle()
+        self._start_steps(phase)
+        self.quantization_phase = phase
+
+    def _start_steps(self, phase: str) -> None:
+        """Give kernels their first ranges before they are rounded, and steps their values before they are trained."""
+        if phase not in (QUANTIZE, FROZEN):
+            return
+        for i, (kernel, axes) in enumerate(zip(self.kernels, self.kernel_axes, strict=True)):
+            learned = self.learned.get(f"kernel_{i}")
+            if learned is not None and not ops.convert_to_numpy(learned.high).any():
+                moved, count, _ = self.weights_scheme.channels_last(kernel.value, axes)
+                for end, value in zip(
+                    (learned.low, learned.high), self.weights_scheme.measure_moved(moved, count), strict=True
+                ):
+                    end.assign(value)
+        if phase == QUANTIZE:
+            for learned in self.learned.values():
+                learned.start()
+
     def _output_channels(self, input_shape: Any) -> int | None:
-        shape = self.layer.compute_output_shape(input_shape)
+        try:
+            shape = self.layer.compute_output_shape(input_shape)
+        except TypeError:  # a layer that takes several tensors asks for several shapes
+            return None
         if not isinstance(shape, tuple) or not shape or isinstance(shape[0], tuple):
             return None
         first = getattr(self.layer, "data_format", None) == "channels_first"
@@ -166,7 +248,9 @@ class QuantizedLayer(keras.layers.Wrapper):
         """Call the inner layer on rounded values."""
         records = self.quantization_phase == CALIBRATE
         records = records or (bool(training) and self.quantization_phase in (OBSERVE, QUANTIZE))
-        inputs = self._round_each("input", self.placement.inputs, inputs, records)
+        inputs, args, kwargs = self._round_given((inputs, args, kwargs), records)
+        if self.exporting and self.placement.in_float:
+            inputs, args, kwargs = keras.tree.map_structure(out_of_integers, (inputs, args, kwargs))
         outputs = self._call_inner(inputs, *args, training=training, **kwargs)
         if self.activation is not None:
             if self.placement.before_activation:
@@ -175,6 +259,9 @@ class QuantizedLayer(keras.layers.Wrapper):
         outputs = self._round_each("output", self.placement.outputs, outputs, records)
         if records:
             self.batches.assign(self.batches + 1)
+        if training and self.quantization_phase != QUANTIZE:
+            for learned in self.learned.values():  # an optimizer asks for a gradient of every weight it knows
+                self.add_loss(0.0 * ops.sum(learned.step))
         return outputs
 
     def _call_inner(self, inputs: Any, *args: Any, training: bool | None, **kwargs: Any) -> Any:
@@ -185,17 +272,36 @@ class QuantizedLayer(keras.layers.Wrapper):
         if not self.rounds or not self.kernels:
             return self.layer(inputs, *args, **kwargs)
         lent = [
-            (kernel, self._lent_value(kernel, axes, bool(training)))
-            for kernel, axes in zip(self.kernels, self.kernel_axes, strict=True)
+            (kernel, self._lent_value(i, kernel, axes, bool(training)))
+            for i, (kernel, axes) in enumerate(zip(self.kernels, self.kernel_axes, strict=True))
         ]
         outputs, losses = call_with_values(self.layer, lent, inputs, *args, **kwargs)
         for loss in losses:
             self.add_loss(loss)
         return outputs
 
-    def _lent_value(self, kernel: keras.Variable, axes: tuple[int, ...], training: bool) -> Any:
-        rounded = self.weights_scheme.quantize_kernel(kernel.value, axes)
-        if not (training and getattr(self.weights_scheme.observer, "covers", False)):
+    def present_range(self, name: str) -> tuple[Any, Any]:
+        """The range that a tensor is rounded over now: the learned one while it is trained, the kept one otherwise."""
+        if name in self.learned and self.quantization_phase == QUANTIZE:
+            return self.learned[name].ends()
+        low, high = self.ranges[name]
+        return low.value, high.value
+
+    def kernel_range(self, i: int, moved: Any, count: int) -> tuple[Any, Any]:
+        """Range of the i-th kernel, which `Scheme.channels_last` moved: the learned one, or that of its values."""
+        learned = self.learned.get(f"kernel_{i}")
+        if learned is None or not self.rounds:
+            return self.weights_scheme.measure_moved(moved, count)
+        return learned.ends() if self.quantization_phase == QUANTIZE else (learned.low.value, learned.high.value)
+
+    def _lent_value(self, i: int, kernel: keras.Variable, axes: tuple[int, ...], training: bool) -> Any:
+        scheme, learned = self.weights_scheme, self.learned.get(f"kernel_{i}")
+        moved, count, back = scheme.channels_last(kernel.value, axes)
+        if learned is not None and training and self.quantization_phase == QUANTIZE:
+            sharing = math.prod(moved.shape[: len(moved.shape) - count])
+            return back(learned.quantize(moved, sharing))
+        rounded = back(scheme.quantize(moved, *self.kernel_range(i, moved, count), count))
+        if not (training and getattr(scheme.observer, "covers", False)):
             return rounded
         # No value lies outside its own range, so the gradient is 1 everywhere: adding an exact zero that carries it is
         # cheaper than the gradient operation of fake quantization.
@@ -210,22 +316,45 @@ class QuantizedLayer(keras.layers.Wrapper):
             flat[i] = self._round(f"{side}_{i}", flat[i], records)
         return keras.tree.pack_sequence_as(tensors, flat)
 
+    def _round_given(self, given: tuple[Any, tuple, dict], records: bool) -> tuple[Any, tuple, dict]:
+        """Round what a call was given, counting the tensors in the order of the arguments."""
+        if not self.placement.inputs:
+            return given
+        inputs, args, kwargs = given
+        count = iter(range(10**6))
+
+        def visit(x: Any) -> Any:
+            position = next(count) if ops.is_tensor(x) or keras.backend.is_keras_tensor(x) else None
+            return self._round(f"input_{position}", x, records) if position in self.placement.inputs else x
+
+        args = [keras.tree.map_structure(visit, value) for value in (inputs, *args)]
+        return args[0], tuple(args[1:]), {name: keras.tree.map_structure(visit, x) for name, x in kwargs.items()}
+
     def _round(self, name: str, x: Any, records: bool) -> Any:
-        scheme = self.activations_scheme
+        scheme, learned = self.activations_scheme, self.learned.get(name)
+        trains = learned is not None and self.quantization_phase == QUANTIZE
         if name not in self.ranges:
-            return scheme.quantize(x, *self.placement.output_range) if self.rounds else x
-        low, high = self.ranges[name]
-        low_value, high_value = low.value, high.value
-        if records:
-            measured = scheme.observer.measure(ops.stop_gradient(x))
-            low_value, high_value = scheme.observer.merge(low_value, high_value, *measured, self.batches.value)
-            low.assign(low_value)
-            high.assign(high_value)
+            low_value, high_value = self.placement.output_range
+        else:
+            low_value, high_value = self.present_range(name)
+            if records and not trains:
+                measured = scheme.measure(ops.stop_gradient(x))
+                low_value, high_value = scheme.observer.merge(low_value, high_value, *measured, self.batches.value)
+                for end, value in zip(self.ranges[name], (low_value, high_value), strict=True):
+                    end.assign(value)
+        if self.listener is not None:
+            self.listener(name, x, low_value, high_value)
+        if trains and records:
+            return learned.quantize(x, math.prod(ops.cast(size, "float32") for size in ops.shape(x)[1:]))
         return scheme.quantize(x, low_value, high_value) if self.rounds else x
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The inner layer's mask."""
         return self.layer.compute_mask(inputs, previous_mask)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs of a call on symbolic tensors, whatever number of them the inner layer takes."""
+        return super(keras.Layer, self).compute_output_spec(*args, **kwargs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The inner layer's output shape."""

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_arch.core import check
@@ -65,6 +66,12 @@ def require_ranges(model: keras.Model) -> None:
                 "Fit it with keras_arch.callbacks.QuantizationAwareTraining, or call "
                 "keras_arch.compression.calibrate(model, samples)."
             )
+        for name, step in ((name, learned.step) for name, learned in layer.learned.items()):
+            if not np.isfinite(ops.convert_to_numpy(step)).all():
+                raise ValueError(
+                    f"learned steps must be finite; that of the {name} of layer {path!r} is not. "
+                    "Look for a training that diverged."
+                )
         for name, (low, high) in layer.ranges.items():
             ends = [float(ops.convert_to_numpy(end)) for end in (low, high)]
             if not all(math.isfinite(end) for end in ends):
@@ -72,6 +79,22 @@ def require_ranges(model: keras.Model) -> None:
                     f"activations must be finite; the {name} of layer {path!r} ranged over [{ends[0]}, {ends[1]}]. "
                     "Look for NaN or infinite values in the data, or a training that diverged."
                 )
+
+
+def require_rounding(model: keras.Model) -> None:
+    """Raise unless a prepared model computes with rounded values, over ranges that were observed.
+
+    Raises:
+        ValueError: for an unprepared or untrained model.
+    """
+    if phase_of(model) in (OBSERVE, CALIBRATE):
+        raise check.refuse(
+            "model",
+            "must be trained for integers before it is exported",
+            f"a model in the phase {phase_of(model)!r}",
+            "Fit it with keras_arch.callbacks.QuantizationAwareTraining, or call keras_arch.compression.calibrate.",
+        )
+    require_ranges(model)
 
 
 def set_phase(model: keras.Model, phase: str) -> None:
@@ -82,13 +105,16 @@ def set_phase(model: keras.Model, phase: str) -> None:
     quantize: fake-quantized arithmetic, training records ranges and updates batch-norm statistics.
     frozen: fake-quantized arithmetic, ranges and batch-norm statistics stay.
 
+    Steps of a `LearnedStep` are trained in "quantize" alone. There those of activations start from what was observed.
+
     The phase is a Python value that a step is traced with, so the compiled steps of the model are made anew.
 
     Args:
         model: what `keras_arch.compression.quantize` returned.
         phase: one of the four.
     Raises:
-        ValueError: for an unprepared model, or if "frozen" would use a range that was never observed.
+        ValueError: for an unprepared model, or if a range that was never observed would be used: in
+            "frozen", and by a learned step in "quantize".
 
     >>> q = ka.compression.quantize(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
     >>> set_phase(q, "quantize")
@@ -97,12 +123,13 @@ def set_phase(model: keras.Model, phase: str) -> None:
     """
     check.one_of("phase", phase, PHASES)
     layers = prepared_layers(model)
-    if phase == FROZEN:
+    steps = any(name in layer.learned for _, layer in layers for name in layer.ranges)
+    if phase == FROZEN or (phase == QUANTIZE and steps):
         require_ranges(model)
     if all(layer.quantization_phase == phase for _, layer in layers):
         return
     for _, layer in layers:
-        layer.quantization_phase = phase
+        layer.enter(phase)
     if model.compiled:
         model.make_train_function(force=True)
         model.make_test_function(force=True)

@@ -1,7 +1,7 @@
 """How a tensor is quantized: bits, grid, granularity and the observer of its range, as frozen values."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras import ops
@@ -47,13 +47,36 @@ class PerChannel(Value):
 
 @register
 @dataclasses.dataclass(frozen=True)
+class PerGroup(Value):
+    """One range for each group of neighbouring inputs of each output channel of a kernel.
+
+    A kernel (..., I, O) has I / size * O ranges, each of `size` rows of one column, and of all positions of a
+    convolution's window. Finer than `PerChannel`, it is how language models are stored in 4 bits. LiteRT has no such
+    kernels: a model with them can be trained and measured, and `export_litert` refuses it.
+
+    Args:
+        size: inputs in a group, >= 1; it has to divide the inputs of every kernel.
+    Source: Shen et al. 2020, arXiv:1909.05840, section 3.3.
+
+    >>> ka.compression.PerGroup(size=32)
+    PerGroup(size=32)
+    """
+
+    size: int
+
+    def __post_init__(self) -> None:
+        check.integer("size", self.size)
+
+
+@register
+@dataclasses.dataclass(frozen=True)
 class Scheme(Value):
     """How a tensor is quantized.
 
     Args:
         bits: 2 to 8, and 16 for activations.
         symmetric: put zero in the middle of the grid. False spans the measured range.
-        granularity: `PerTensor()` or `PerChannel(axis)`.
+        granularity: `PerTensor()`, `PerChannel(axis)` or `PerGroup(size)`.
         narrow: leave out the lowest value of the grid: -127 .. 127 in place of -128 .. 127.
         observer: how the range is measured: an object, a class or a string id such as "min_max".
     Raises:
@@ -68,21 +91,20 @@ class Scheme(Value):
 
     bits: int = 8
     symmetric: bool = True
-    granularity: PerTensor | PerChannel = PerTensor()
+    granularity: PerTensor | PerChannel | PerGroup = PerTensor()
     narrow: bool = False
     observer: Any = "min_max"
 
     def __post_init__(self) -> None:
         if self.bits != 16:
             check.integer("bits", self.bits, minimum=2, maximum=8)
-        if not isinstance(self.granularity, PerTensor | PerChannel):
-            raise check.refuse(
-                "granularity", "must be PerTensor() or PerChannel(axis)", self.granularity, "Pass PerTensor()."
-            )
+        if not isinstance(self.granularity, PerTensor | PerChannel | PerGroup):
+            rule = "must be PerTensor(), PerChannel(axis) or PerGroup(size)"
+            raise check.refuse("granularity", rule, self.granularity, "Pass PerTensor().")
         observer = identifiers.resolve("observer", self.observer, observers)
         if not (hasattr(observer, "measure") and hasattr(observer, "merge")):
             raise check.refuse(
-                "observer", "must have the methods measure and merge", observer, 'Pass "min_max" or "moving_average".'
+                "observer", "must have the methods measure and merge", observer, 'Pass "min_max" or "percentile".'
             )
         object.__setattr__(self, "observer", observer)
 
@@ -96,6 +118,19 @@ class Scheme(Value):
         """What LiteRT runs for activations: one range; symmetric at 16 bits, spanning the measured range below."""
         return cls(bits, symmetric=bits == 16, observer=observers.MovingAverage())
 
+    def measure(self, x: Any, axes: Sequence[int] | None = None) -> tuple[Any, Any]:
+        """Range of one tensor, as the observer measures it.
+
+        Args:
+            x: tensor of any shape.
+            axes: axes to reduce, None for all; the others index channels.
+        Returns:
+            (low, high), float32, shaped like the axes that are left; low <= 0 <= high.
+        """
+        if getattr(self.observer, "takes_scheme", False):
+            return self.observer.measure(x, axes, self)
+        return self.observer.measure(x) if axes is None else self.observer.measure(x, axes)
+
     def grid_range(self, low: Any, high: Any) -> tuple[Any, Any]:
         """Ends of the grid for a measured range: made symmetric if asked for, and never empty.
 
@@ -104,8 +139,11 @@ class Scheme(Value):
             high: float32 tensor of the same shape, >= 0.
         """
         if self.symmetric:
-            bound = ops.maximum(ops.maximum(-low, high), SMALLEST_BOUND)
-            return symmetric_range(bound, self.bits, self.narrow)
+            bound = ops.maximum(-low, high)
+            # A channel of zeros has the step of the widest: with a tiny one its bias overflows LiteRT's 32 bits.
+            widest = ops.max(bound)
+            spare = ops.where(widest > SMALLEST_BOUND, widest, ops.ones_like(widest))
+            return symmetric_range(ops.where(bound > SMALLEST_BOUND, bound, spare), self.bits, self.narrow)
         return low, ops.maximum(high, low + SMALLEST_BOUND)
 
     def quantize(self, x: Any, low: Any, high: Any, channel_axes: int = 0) -> Any:
@@ -117,6 +155,56 @@ class Scheme(Value):
         """Distance of two neighbours on the grid of a measured range."""
         return nudged_range(*self.grid_range(low, high), self.bits, self.narrow)[2]
 
+    def integers(self, low: Any, high: Any) -> tuple[Any, Any]:
+        """Smallest and largest integer of the grid of a measured range, counted from the one of zero, as float32.
+
+        >>> [float(end) for end in Scheme(4, narrow=True).integers(np.float32(-1), np.float32(2))]
+        [-7.0, 7.0]
+        """
+        first, last, step = nudged_range(*self.grid_range(low, high), self.bits, self.narrow)
+        return ops.round(first / step), ops.round(last / step)
+
+    def range_of_step(self, low: Any, high: Any, step: Any) -> tuple[Any, Any]:
+        """The range whose grid has a given step, and its zero where a measured range has it.
+
+        Args:
+            low: lower end of the measured range.
+            high: upper end.
+            step: > 0, shaped like `low`.
+        Returns:
+            (low, high), again as if measured: `self.step` of them is `step`.
+        """
+        lowest, highest = self.integers(low, high)
+        return (-highest if self.symmetric else lowest) * step, highest * step
+
+    def channels_last(self, kernel: Any, channel_axes: Sequence[int]) -> tuple[Any, int, Callable[[Any], Any]]:
+        """A kernel with the axes that index its ranges moved to the end.
+
+        Args:
+            kernel: float tensor.
+            channel_axes: axes that index channels, in rising order; empty for one range.
+        Returns:
+            (moved, count, back): the moved kernel, how many of its last axes index ranges, and the function that
+            brings a tensor of its shape back into the shape of the kernel.
+        """
+        # Reads the value: Keras 3.15 hands TensorFlow variables on unread, and its fake quantization refuses them.
+        shape = tuple(kernel.shape)
+        axes = tuple(channel_axes)
+        whole = shape
+        if isinstance(self.granularity, PerGroup):
+            whole = (*shape[:-2], shape[-2] // self.granularity.size, self.granularity.size, shape[-1])
+            axes = (len(shape) - 2, len(shape))
+        kernel = ops.reshape(kernel, whole)  # (..., I / size, size, O) in groups
+        order = (*(axis for axis in range(len(whole)) if axis not in axes), *axes)
+        if order == tuple(range(len(whole))):
+            return kernel, len(axes), lambda moved: ops.reshape(moved, shape)
+        undo = sorted(range(len(whole)), key=order.__getitem__)
+        return ops.transpose(kernel, order), len(axes), lambda moved: ops.reshape(ops.transpose(moved, undo), shape)
+
+    def measure_moved(self, moved: Any, count: int) -> tuple[Any, Any]:
+        """Ranges of a kernel that `channels_last` moved, shaped like its last `count` axes."""
+        return self.measure(ops.stop_gradient(moved), tuple(range(len(moved.shape) - count)))
+
     def quantize_kernel(self, kernel: Any, channel_axes: Sequence[int] = ()) -> Any:
         """Round a kernel onto the grid of its own present range.
 
@@ -124,18 +212,20 @@ class Scheme(Value):
             kernel: float tensor.
             channel_axes: axes that index channels, in rising order; empty for one range.
         Returns:
-            Tensor like `kernel`; gradients pass straight through.
+            Tensor like `kernel`; gradients pass straight through where the range holds the value.
         """
-        # Reads the value: Keras 3.15 hands TensorFlow variables on unread, and its fake quantization refuses them.
-        kernel = ops.reshape(kernel, kernel.shape)
-        rank = len(kernel.shape)
-        others = tuple(axis for axis in range(rank) if axis not in channel_axes)
-        low, high = self.observer.measure(ops.stop_gradient(kernel), others)
-        if not channel_axes or tuple(channel_axes) == tuple(range(rank - len(channel_axes), rank)):
-            return self.quantize(kernel, low, high, len(channel_axes))
-        order = (*others, *channel_axes)
-        back = sorted(range(rank), key=order.__getitem__)
-        return ops.transpose(self.quantize(ops.transpose(kernel, order), low, high, len(channel_axes)), back)
+        moved, count, back = self.channels_last(kernel, channel_axes)
+        return back(self.quantize(moved, *self.measure_moved(moved, count), count))
+
+    def unexportable(self) -> str | None:
+        """Why LiteRT cannot run what has this scheme; None if it can.
+
+        >>> Scheme(granularity=PerGroup(32)).unexportable()
+        'PerGroup(size=32): LiteRT has no kernels with groups'
+        """
+        if isinstance(self.granularity, PerGroup):
+            return f"{self.granularity}: LiteRT has no kernels with groups"
+        return None
 
 
 def as_scheme(argument: str, value: Any) -> Scheme:
@@ -159,6 +249,6 @@ def as_scheme(argument: str, value: Any) -> Scheme:
         return Scheme.for_weights(value) if of_weights else Scheme.for_activations(value)
     if of_weights and value.bits == 16:
         raise check.refuse(argument, "must have 2 to 8 bits", value.bits, advice)
-    if not of_weights and isinstance(value.granularity, PerChannel):
+    if not of_weights and not isinstance(value.granularity, PerTensor):
         raise check.refuse(argument, "must be per tensor", value.granularity, "Use granularity=PerTensor().")
     return value

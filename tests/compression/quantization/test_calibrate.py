@@ -61,3 +61,14 @@ def test_several_inputs_come_as_a_list_or_by_name():
         as_samples(model, [one])
     with pytest.raises(ValueError, match="as many for each input"):
         as_samples(model, [one, two[:3]])
+
+
+def test_inputs_by_name_are_told_apart_whatever_their_order():
+    inputs = {"zebra": keras.Input((3,), name="zebra"), "ant": keras.Input((2,), name="ant")}
+    model = keras.Model(inputs, keras.layers.Concatenate()([inputs["zebra"], inputs["ant"]]))
+    given = {"zebra": np.ones((4, 3)), "ant": np.zeros((4, 2))}
+    arrays, count = as_samples(model, given)
+    assert count == 4
+    packed = keras.tree.pack_sequence_as(model.input, arrays)
+    for name, array in given.items():
+        np.testing.assert_array_equal(packed[name], array)

@@ -3,13 +3,11 @@
 import keras
 import pytest
 
+import keras_arch as ka
 from keras_arch.compression.graph import graph_of
-from keras_arch.compression.quantization.coverage import (
-    Coverage,
-    fixed_range,
-    moves_values,
-    recognise,
-    separates_activation,
+from keras_arch.compression.quantization.coverage import Coverage, fixed_range
+from keras_arch.compression.quantization.trials import (
+    is_one_product,
 )
 
 L = keras.layers
@@ -17,59 +15,6 @@ L = keras.layers
 
 def placements(inputs, outputs, exclude=()):
     return Coverage(graph_of(keras.Model(inputs, outputs)), exclude, 8).placements
-
-
-@pytest.mark.parametrize(
-    ("layer", "moves"),
-    [
-        (L.MaxPooling2D(2), True),
-        (L.Flatten(), True),
-        (L.Reshape((-1, 3)), True),
-        (L.Permute((2, 1, 3)), True),
-        (L.ZeroPadding2D(1), True),
-        (L.Cropping2D(1), True),
-        (L.UpSampling2D(2), True),
-        (L.Dropout(0.5), True),
-        (L.GaussianNoise(1.0), True),
-        (L.GlobalMaxPooling2D(), True),
-        (L.Activation("linear"), True),
-        (L.AveragePooling2D(2), False),
-        (L.UpSampling2D(2, interpolation="bilinear"), False),
-        (L.ReLU(), False),
-        (L.Activation("tanh"), False),
-        (L.Rescaling(2.0), False),
-        (L.LeakyReLU(), False),
-        (L.BatchNormalization(), False),
-    ],
-)
-def test_layers_that_move_values_are_told_by_their_values(layer, moves):
-    built = layer.built
-    assert moves_values(layer, (None, 6, 6, 3)) is moves
-    assert layer.built is built, "the user's own layer was built"
-
-
-@pytest.mark.parametrize(
-    ("function", "name"),
-    [
-        (L.ReLU(), "relu"),
-        (L.ReLU(max_value=6), "relu6"),
-        (L.Activation("relu"), "relu"),
-        (L.Softmax(), "softmax"),
-        (keras.activations.sigmoid, "sigmoid"),
-        (lambda x: keras.ops.maximum(x, 0), "relu"),
-        (keras.activations.tanh, "tanh"),
-        (keras.activations.gelu, None),
-        (L.LeakyReLU(), None),
-        (L.ReLU(threshold=1.0), None),
-    ],
-)
-def test_activations_are_told_by_their_values(function, name):
-    assert recognise(function, (None, 5)) == name
-
-
-def test_only_activations_at_the_end_of_a_layer_separate():
-    assert separates_activation(L.Conv2D(2, 3, activation="tanh"), (None, 5, 5, 1))
-    assert not separates_activation(L.LSTM(2, activation="tanh"), (None, 5, 3))
 
 
 def test_conv_norm_relu_is_rounded_once_at_its_end():
@@ -126,30 +71,80 @@ def test_activations_inside_a_layer_stay_there():
     assert not placements(inputs, L.LSTM(2, name="cell")(inputs))["cell"].before_activation
 
 
-def test_what_an_excluded_layer_or_a_bare_operation_makes_is_rounded_by_its_taker():
+def test_what_an_excluded_layer_makes_is_rounded_by_its_taker():
     inputs = keras.Input((4,))
     x = L.Dense(4, name="kept")(inputs)
-    found = placements(inputs, L.Dense(2, name="next")(x + 1.0), exclude=["kept"])
+    found = placements(inputs, L.Dense(2, name="next")(x), exclude=["kept"])
     assert found["kept"] is None
     assert found["next"].inputs == (0,)
 
 
+def test_a_bare_operation_is_rounded_like_a_layer():
+    inputs = keras.Input((4,))
+    total = keras.ops.add(L.Dense(4, name="one")(inputs), 1.0)
+    found = placements(inputs, L.Dense(2, name="next")(keras.ops.relu(total)))
+    assert found[total._keras_history.operation.name].outputs == (0,)
+    assert found["next"].inputs == ()
+
+
+def test_integers_are_never_rounded():
+    tokens = keras.Input((5,), dtype="int32")
+    found = placements(tokens, L.Dense(2)(L.Flatten()(L.Embedding(1000, 3, name="e")(tokens))))
+    assert (found["e"].inputs, found["e"].outputs) == ((), (0,))
+    assert found["e"].in_float is None
+
+
+def test_what_is_put_together_has_one_scale_when_nothing_else_reads_the_parts():
+    inputs = keras.Input((4,))
+    tower = L.Dense(3, activation="relu", name="tower")
+    alone, other = L.Dense(2, name="alone")(inputs), L.Dense(2, name="other")(inputs)
+    joined = L.Concatenate(name="joined")([tower(inputs), tower(L.Dense(4)(inputs)), alone, other, L.Softmax()(alone)])
+    found = placements(inputs, joined)
+    assert found["tower"].outputs == found["other"].outputs == ()
+    assert found["alone"].outputs == (0,), "softmax reads it too"
+    assert found["joined"].outputs == (0,)
+
+
 @pytest.mark.parametrize("before", [L.Dense(3), L.MaxPooling2D(2), L.Conv2D(2, 3, activation="relu"), L.Dropout(0.1)])
-def test_a_batch_normalization_that_litert_cannot_fold_is_named(before):
+def test_a_batch_normalization_that_litert_cannot_fold_computes_in_float(before):
     inputs = keras.Input((8, 8, 2))
     outputs = L.BatchNormalization(name="lone")(before(inputs))
-    with pytest.raises(ValueError, match=r"layer 'lone' follows .*exclude=\['lone'\]"):
-        placements(inputs, outputs)
+    lone = placements(inputs, outputs)["lone"]
+    assert "not alone behind a convolution" in lone.in_float
+    assert lone.outputs == (0,)
     assert placements(inputs, outputs, exclude=["lone"])["lone"] is None
 
 
-def test_a_layer_used_twice_is_named_unless_it_needs_no_wrapper():
+def test_a_folded_batch_normalization_is_integer():
+    inputs = keras.Input((8, 8, 2))
+    found = placements(inputs, L.BatchNormalization(name="b")(L.Conv2D(2, 3, name="c")(inputs)))
+    assert found["b"].in_float is found["c"].in_float is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "product"),
+    [(L.Conv1D(2, 3, activation="gelu"), True), (L.LayerNormalization(), False), (L.LSTM(2), False)],
+)
+def test_layers_are_integer_when_they_are_one_product(layer, product):
+    inputs = keras.Input((6, 3))
+    layer(inputs)
+    assert is_one_product(layer, (None, 6, 3)) is product
+    assert (placements(inputs, layer(inputs))[layer.name].in_float is None) is product
+
+
+def test_a_scale_is_integer_and_a_scale_with_an_offset_is_not():
+    inputs = keras.Input((6, 3))
+    layers = [ka.layers.LayerScale(0.1), L.Normalization(mean=[1.0, 0.0, 2.0], variance=[1.0] * 3)]
+    layers += [L.Rescaling(2.0, 1.0), L.Rescaling(2.0), L.AveragePooling1D(2), L.LeakyReLU()]
+    for layer, whole in zip(layers, (True, False, False, True, True, True), strict=True):
+        assert (placements(inputs, layer(inputs))[layer.name].in_float is None) is whole
+
+
+def test_a_layer_used_twice_is_placed_for_both_calls():
     inputs = keras.Input((4,))
-    dense, flat = L.Dense(4, name="twice"), L.Flatten()
-    with pytest.raises(ValueError, match="calls layer 'twice' 2 times"):
-        placements(inputs, dense(dense(inputs)))
-    x = flat(L.Dense(4)(inputs))
-    assert placements(inputs, L.Dense(2)(flat(L.Dense(3)(x))))[flat.name] is None
+    dense = L.Dense(4, name="twice")
+    found = placements(inputs, dense(dense(inputs)))
+    assert (found["twice"].inputs, found["twice"].outputs) == ((0,), (0,))
 
 
 def test_fixed_ranges_end_one_step_below_one():

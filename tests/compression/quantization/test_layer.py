@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_arch.compression.quantization.layer import Placement, QuantizedLayer, channel_axes, kernels_of
 from keras_arch.compression.quantization.observers import MinMax
-from keras_arch.compression.quantization.scheme import PerChannel, Scheme
+from keras_arch.compression.quantization.scheme import PerChannel, PerGroup, Scheme
 
 pytestmark = pytest.mark.backend
 L = keras.layers
@@ -137,6 +137,12 @@ def test_a_frozen_layer_is_rounded_too():
     assert [kernel.name for kernel in kernels_of(layer)] == ["kernel"]
 
 
+def test_biases_of_any_rank_stay_float():
+    layer = L.EinsumDense("abc,cde->abde", output_shape=(None, 2, 3), bias_axes="de")
+    layer.build((None, 5, 4))
+    assert [kernel.name for kernel in kernels_of(layer)] == ["kernel"]
+
+
 def test_mixed_precision_rounds_in_float32(rng):
     layer = L.Dense(4, dtype="mixed_bfloat16")
     wrapper = QuantizedLayer(layer, 8, 8, Placement(outputs=()), phase="frozen")
@@ -160,6 +166,28 @@ def test_channel_axes_follow_the_output_channels():
     assert channel_axes(Scheme(8), (3, 3, 8, 16), 16) == ()
     with pytest.raises(ValueError, match="axis must be an axis of the kernel of shape"):
         channel_axes(bad, (3, 3, 8, 16), 16)
+
+
+def test_groups_have_to_divide_the_inputs():
+    scheme = Scheme(4, narrow=True, granularity=PerGroup(4))
+    assert channel_axes(scheme, (3, 3, 8, 16), 16) == (3,)
+    with pytest.raises(ValueError, match=r"size must divide the 6 inputs of the kernel of shape \(6, 16\)"):
+        channel_axes(scheme, (6, 16), 16)
+
+
+@pytest.mark.parametrize("observer", ["min_max", "percentile"])
+def test_a_fit_trains_kernels_in_groups(observer, rng):
+    scheme = Scheme(3, narrow=True, granularity=PerGroup(2), observer=observer)
+    wrapper = QuantizedLayer(L.Conv2D(4, 3, name="c"), scheme, 8, Placement(outputs=()), phase="quantize")
+    model = keras.Sequential([keras.Input((5, 5, 6)), wrapper])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    x, before = rng.normal(size=(8, 5, 5, 6)), ops.convert_to_numpy(wrapper.layer.kernel).copy()
+    model.fit(x, np.zeros((8, 3, 3, 4)), verbose=0)
+    kernel = wrapper.layer.kernel
+    assert (ops.convert_to_numpy(kernel) != before).mean() > 0.9
+    expected = ops.conv(ops.cast(x, "float32"), scheme.quantize_kernel(kernel.value), padding="valid")
+    got = ops.convert_to_numpy(model(x)) - ops.convert_to_numpy(wrapper.layer.bias)
+    np.testing.assert_allclose(got, ops.convert_to_numpy(expected), atol=1e-4)
 
 
 def test_settings_return_from_the_config():

@@ -9,7 +9,7 @@ from keras import ops
 from oracles.fake_quant import fake_quant_channels_loop, fake_quant_loop
 
 from keras_arch.compression.quantization.observers import MinMax, MovingAverage
-from keras_arch.compression.quantization.scheme import PerChannel, PerTensor, Scheme, as_scheme
+from keras_arch.compression.quantization.scheme import PerChannel, PerGroup, PerTensor, Scheme, as_scheme
 
 pytestmark = pytest.mark.backend
 
@@ -41,6 +41,13 @@ def test_zeros_of_a_pruned_kernel_stay_zero_and_a_dead_channel_is_fine(rng):
     assert not got[kernel == 0].any()
 
 
+def test_what_is_all_zeros_takes_the_step_of_the_widest_channel_or_of_one():
+    scheme, bounds = Scheme.for_weights(8), np.array([0.0, 0.5, 2.0, 1e-8], "float32")
+    np.testing.assert_allclose(scheme.step(-bounds, bounds), np.array([2.0, 0.5, 2.0, 2.0]) / 127, rtol=1e-6)
+    np.testing.assert_allclose(scheme.step(np.zeros(2, "float32"), np.zeros(2, "float32")), 1 / 127, rtol=1e-6)
+    np.testing.assert_allclose(scheme.step(0.0, 0.0), 1 / 127, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "scheme",
     [
@@ -48,6 +55,7 @@ def test_zeros_of_a_pruned_kernel_stay_zero_and_a_dead_channel_is_fine(rng):
         Scheme.for_weights(4),
         Scheme.for_activations(16),
         Scheme(5, False, PerChannel(-1), True, MovingAverage(0.5)),
+        Scheme(4, granularity=PerGroup(16), observer="percentile"),
     ],
 )
 def test_schemes_return_equal_from_json(scheme):
@@ -96,3 +104,55 @@ def test_asymmetric_and_symmetric_grids_hold_the_measured_range():
         first, last = (float(end) for end in scheme.grid_range(low, high))
         assert first <= low < high <= last
         assert 0 < float(scheme.step(low, high)) < 0.02
+
+
+class Fixed:
+    """A user's observer with the two methods only, and no axes for activations."""
+
+    def measure(self, x):
+        return np.float32(-1.0), np.float32(3.0)
+
+    def merge(self, low, high, new_low, new_high, batches):
+        return new_low, new_high
+
+
+class Asking(Fixed):
+    takes_scheme = True
+
+    def measure(self, x, axes, scheme):
+        return np.float32(-scheme.bits), np.float32(scheme.bits)
+
+
+def test_observers_with_two_methods_work_and_others_are_given_the_scheme(rng):
+    x = rng.normal(size=5).astype("float32")
+    assert [float(end) for end in Scheme(observer=Fixed()).measure(x)] == [-1.0, 3.0]
+    assert [float(end) for end in Scheme(5, observer=Asking()).measure(x, (0,))] == [-5.0, 5.0]
+    assert [float(end) for end in Scheme(observer=MinMax()).measure(x, (0,))] == [min(x), max(x)]
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (3, 3, 8, 2)])
+@pytest.mark.parametrize("bits", [3, 8])
+def test_groups_of_inputs_land_on_grids_of_their_own(shape, bits, rng):
+    kernel = (rng.normal(size=shape) * rng.uniform(0.1, 9, (*shape[-2:],))).astype("float32")
+    scheme = Scheme(bits, narrow=True, granularity=PerGroup(4))
+    got = ops.convert_to_numpy(scheme.quantize_kernel(kernel))
+    for start in range(0, shape[-2], 4):
+        for column in range(shape[-1]):
+            group = kernel[..., start : start + 4, column]
+            bound = np.abs(group).max()
+            expected = fake_quant_loop(group, -bound, bound, bits, True)
+            np.testing.assert_allclose(got[..., start : start + 4, column], expected, atol=1e-5)
+
+
+def test_groups_of_one_input_of_a_dense_kernel_are_exact(rng):
+    kernel = rng.normal(size=(6, 4)).astype("float32")
+    got = Scheme(2, narrow=True, granularity=PerGroup(1)).quantize_kernel(kernel)
+    np.testing.assert_allclose(ops.convert_to_numpy(got), kernel, rtol=1e-6)
+
+
+def test_sizes_of_groups_are_checked():
+    for size in (0, 1.5, True):
+        with pytest.raises(ValueError, match="size must be an integer >= 1"):
+            PerGroup(size)
+    with pytest.raises(ValueError, match="activations must be per tensor"):
+        as_scheme("activations", Scheme(8, granularity=PerGroup(2)))

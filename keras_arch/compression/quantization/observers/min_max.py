@@ -19,7 +19,9 @@ class MinMax(Value):
 
     Zero always lies in the range, so that padding, ReLU and pruned weights stay exact. An observer is any object with
     the two methods below: `measure` says the range of one tensor, `merge` how it joins the ranges of earlier batches.
-    `covers` says that `measure` leaves no value out, which makes the gradient of kernels cheaper.
+    `covers` says that `measure` leaves no value out, which makes the gradient of kernels cheaper. `takes_scheme` says
+    that `measure` has a third argument, the `Scheme`, for an observer that has to know the grid. `learns` says that the
+    range is where the training of its step starts, see `LearnedStep`.
 
     Source: Jacob et al. 2018, arXiv:1712.05877.
 
