@@ -24,18 +24,17 @@ class Clustering(keras.callbacks.Callback):
     the optimizer is untouched, and the training step gives itself back when it is next used. A later `fit` with the
     callback finds the clusters that are there and goes on with them; one without it takes them apart.
 
-    The gradient of a shared value is the sum of its members' gradients, the true one. To Adam and others that divide by
-    the size of the gradient it makes no difference, but for their epsilon, whether it is the sum or the mean. Steps of
-    SGD with the sum are as many times longer as a cluster has members, which breaks training at the learning rate that
-    it had before: `gradient="mean"` moves the values as far as single weights moved. Limits on the gradient, such as
-    `clipnorm`, see the joined one of every member.
+    The gradient of a shared value is the mean of its members' gradients, so that it moves as far as one weight moved
+    at the same learning rate. The true one, the paper's, is their sum: `gradient="sum"`. To Adam and others that divide
+    by the size of the gradient it makes no difference, but for their epsilon; steps of SGD with the sum are as many
+    times longer as a cluster has members. Limits on the gradient, such as `clipnorm`, see the joined one.
 
     To keep accuracy: train first, then cluster with a learning rate of about a tenth of the first. Moving averages of
     the weights (`use_ema`) are clustered as well. Callbacks that bring back weights from before `begin_epoch`, such as
     `EarlyStopping(restore_best_weights=True)`, bring back weights that are not clustered: let them start after it.
 
     To cluster a pruned model, or while `Pruning` trains it on in the same `fit`, pass `preserve_zeros=True`. A later
-    `compression.quantize` does not keep the values.
+    `compression.quantize` rounds the values; to keep few of them, train the quantized copy with this callback too.
 
     Args:
         clusters: how many different values a kernel may have, >= 2; 16 take 4 bits a weight.
@@ -46,13 +45,13 @@ class Clustering(keras.callbacks.Callback):
             `compression.scope.select`.
         overrides: layers with a number of clusters of their own, `{"head": 64}`, by path or name.
         preserve_zeros: whether zeros stay zeros; 0 is one of the values then, whether or not there are zeros at first.
-        gradient: "sum" or "mean" of the members' gradients.
+        gradient: "mean" or "sum" of the members' gradients.
         log_dir: directory for TensorBoard: after each epoch, for each weight, the vectors "clusters/values" and
             "clusters/bits", and "bytes/raw" and "bytes/coded" of the model as scalars.
     Raises:
         ValueError: here, when `fit` begins, or for weights that are not finite when the epoch begins; the weights are
             untouched.
-    Source: Han et al. 2016, arXiv:1510.00149, section 3.
+    Source: Han et al. 2016, arXiv:1510.00149, section 3, who take the sum.
 
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
     >>> model.compile("adam", "mse")
@@ -70,7 +69,7 @@ class Clustering(keras.callbacks.Callback):
         targets: Targets = None,
         overrides: Overrides = None,
         preserve_zeros: bool = False,
-        gradient: str = "sum",
+        gradient: str = "mean",
         log_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ class Clusterer:
         overrides: layers with a number of clusters of their own, `{"head": 64}`, by path or name.
         preserve_zeros: whether zeros stay zeros, as after pruning: 0 is one of the values then, whether or not there
             are zeros now. Without it they join the values around them, and sparsity is lost.
-        gradient: "sum" or "mean" of the members' gradients; see `callbacks.Clustering`.
+        gradient: "mean" or "sum" of the members' gradients; see `callbacks.Clustering`.
     Raises:
         ValueError: if an argument breaks its rule, a kernel has fewer weights than clusters, or one is not finite. The
             weights are untouched then.
@@ -61,7 +61,7 @@ class Clusterer:
         targets: scopes.Targets = None,
         overrides: Overrides = None,
         preserve_zeros: bool = False,
-        gradient: str = "sum",
+        gradient: str = "mean",
     ) -> None:
         self.model = model
         self.clusters = check.integer("clusters", clusters, minimum=2)
