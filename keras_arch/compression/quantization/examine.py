@@ -8,10 +8,10 @@ import keras
 import numpy as np
 
 from keras_arch.compression.quantization import litert, litert_contents
-from keras_arch.compression.quantization.layer import QuantizedLayer
 from keras_arch.compression.quantization.litert_contents import Contents, StoredTensor
 from keras_arch.compression.quantization.modes import SMALLEST_DYNAMIC_KERNEL, Mode
 from keras_arch.compression.quantization.output_gaps import output_gaps
+from keras_arch.compression.quantization.phase import quantized_layers
 from keras_arch.compression.quantization.quantize import left_in_float
 from keras_arch.compression.quantization_report import FloatOperation, LiteRTFile
 
@@ -126,8 +126,11 @@ def _reason(model: keras.Model, output: str) -> str | None:
 
 
 def _inner_weights(model: keras.Model) -> list[keras.Variable]:
-    layers = [layer.layer if isinstance(layer, QuantizedLayer) else layer for layer in model.layers]
-    return [weight for layer in layers for weight in layer.weights]
+    """The weights that the float model has, without ranges and learned steps."""
+    inner = [layer.layer for _, layer in quantized_layers(model)]
+    added = {id(weight) for _, layer in quantized_layers(model) for weight in layer.weights}
+    added -= {id(weight) for layer in inner for weight in layer.weights}
+    return [weight for weight in model.weights if id(weight) not in added]
 
 
 def _run(content: bytes, samples: list[np.ndarray]) -> tuple[list[np.ndarray], float, int]:

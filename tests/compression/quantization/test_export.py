@@ -91,6 +91,13 @@ def test_a_saved_model_keeps_the_rounding(exported, tmp_path):
     np.testing.assert_array_equal(served(images()), q.predict(images(), verbose=0))
 
 
+def test_float_weights_are_counted_in_models_inside_too(tmp_path):
+    inner = keras.Sequential([keras.Input((6, 6, 1)), L.Conv2D(4, 3), L.Flatten()], name="inner")
+    model = keras.Sequential([keras.Input((6, 6, 1)), inner, L.Dense(3)])
+    report = export_litert(calibrate(quantize(model), images()), tmp_path / "model.tflite", images())
+    assert report.file.float_weight_bytes == 4 * model.count_params()
+
+
 def test_nothing_reaches_the_terminal(capfd, tmp_path):
     keras.utils.set_random_seed(0)
     q = calibrate(quantize(keras.Sequential([keras.Input((4,)), L.Dense(3)])), np.ones((2, 4)))
