@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -154,3 +154,35 @@ def better(mode: str, metric: str) -> str:
             return "max"
     advice = "Pass 'min' if lower values are better, 'max' if higher ones are."
     raise check.refuse("mode", f"must be 'min' or 'max' for the unknown metric {metric!r}", mode, advice)
+
+
+def chosen(metric: str | None, baseline: Mapping[str, float]) -> str:
+    """The name of a metric: "loss" if None, or the first where there is no loss.
+
+    Raises:
+        ValueError: if there is no metric of that name.
+
+    >>> chosen(None, {"accuracy": 0.9, "loss": 0.3})
+    'loss'
+    """
+    if metric is None:
+        return "loss" if "loss" in baseline else next(iter(baseline))
+    return check.one_of("metric", metric, baseline)
+
+
+def bearable(values: Sequence[float], baseline: float, drop: float, mode: str) -> int:
+    """How many values from the first on are worse than a baseline by at most `drop`.
+
+    Args:
+        values: of a metric, from gentle to harsh.
+        baseline: its value with nothing done.
+        drop: >= 0; rounding of float32 is let pass: 1e-6, times the baseline if that is above 1.
+        mode: "min" if lower is better, "max" if higher is.
+
+    >>> bearable((0.9, 0.8, 0.89), baseline=0.9, drop=0.05, mode="max")
+    1
+    """
+    sign = 1.0 if mode == "min" else -1.0
+    allowed = drop + 1e-6 * max(1.0, abs(baseline))
+    worse = (place for place, value in enumerate(values) if sign * (value - baseline) > allowed)
+    return next(worse, len(values))

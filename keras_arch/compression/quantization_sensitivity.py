@@ -8,7 +8,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_arch.compression.evaluation import better, check_verbose, lent, measurement, numbers, progress
+from keras_arch.compression.evaluation import (
+    bearable,
+    better,
+    check_verbose,
+    chosen,
+    lent,
+    measurement,
+    numbers,
+    progress,
+)
 from keras_arch.compression.quantization.layer import QuantizedLayer
 from keras_arch.compression.quantization.phase import prepared_layers
 from keras_arch.compression.quantization.quantize import quantize
@@ -82,16 +91,11 @@ class QuantizationSensitivityReport:
         """
         drop = check.strength("drop", drop)
         metric = self.metric(metric)
-        sign = 1.0 if better(mode, metric) == "min" else -1.0
-        baseline = self.baseline[metric]
-        allowed = drop + 1e-6 * max(1.0, abs(baseline))
+        mode, baseline = better(mode, metric), self.baseline[metric]
         lowest: dict[str, int | None] = {}
         for row in self.layers:
-            lowest[row.path] = None
-            for bits, value in zip(self.bits, row.values[metric], strict=True):
-                if sign * (value - baseline) > allowed:
-                    break
-                lowest[row.path] = bits
+            count = bearable(row.values[metric], baseline, drop, mode)
+            lowest[row.path] = self.bits[count - 1] if count else None
         return lowest
 
     def metric(self, name: str | None = None) -> str:
@@ -102,9 +106,7 @@ class QuantizationSensitivityReport:
         Raises:
             ValueError: if there is no metric of that name.
         """
-        if name is None:
-            return "loss" if "loss" in self.baseline else next(iter(self.baseline))
-        return check.one_of("metric", name, self.baseline)
+        return chosen(name, self.baseline)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain Python values that JSON can hold."""

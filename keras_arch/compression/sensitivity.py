@@ -7,7 +7,16 @@ from typing import Any
 
 import keras
 
-from keras_arch.compression.evaluation import better, check_verbose, lent, measurement, numbers, progress
+from keras_arch.compression.evaluation import (
+    bearable,
+    better,
+    check_verbose,
+    chosen,
+    lent,
+    measurement,
+    numbers,
+    progress,
+)
 from keras_arch.compression.pruning.pruner import Pruner, check_criterion, check_pattern
 from keras_arch.compression.schedule import ConstantSchedule
 from keras_arch.compression.scope import Target, Targets
@@ -89,16 +98,11 @@ class SensitivityReport:
         """
         drop = check.strength("drop", drop)
         metric = self.metric(metric)
-        sign = 1.0 if better(mode, metric) == "min" else -1.0
-        baseline = self.baseline[metric]
-        allowed = drop + 1e-6 * max(1.0, abs(baseline))
+        mode, baseline = better(mode, metric), self.baseline[metric]
         highest: dict[str, float] = {}
         for row in self.layers:
-            reached = 0.0
-            for sparsity, value in zip(self.sparsities, row.values[metric], strict=True):
-                if sign * (value - baseline) > allowed:
-                    break
-                reached = sparsity
+            count = bearable(row.values[metric], baseline, drop, mode)
+            reached = self.sparsities[count - 1] if count else 0.0
             highest[row.path] = min(reached, highest.get(row.path, 1.0))
         return highest
 
@@ -110,9 +114,7 @@ class SensitivityReport:
         Raises:
             ValueError: if there is no metric of that name.
         """
-        if name is None:
-            return "loss" if "loss" in self.baseline else next(iter(self.baseline))
-        return check.one_of("metric", name, self.baseline)
+        return chosen(name, self.baseline)
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers as plain Python values that JSON can hold."""

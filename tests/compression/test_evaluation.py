@@ -4,7 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from keras_arch.compression.evaluation import better, check_verbose, lent, measurement, numbers, progress
+from keras_arch.compression.evaluation import (
+    bearable,
+    better,
+    check_verbose,
+    chosen,
+    lent,
+    measurement,
+    numbers,
+    progress,
+)
 
 pytestmark = pytest.mark.backend
 
@@ -89,3 +98,23 @@ def test_bars_are_silent_or_not():
     for verbose in (True, 2, "loud"):
         with pytest.raises(ValueError, match="verbose must be 0, 1 or 'auto'"):
             check_verbose(verbose)
+
+
+@pytest.mark.parametrize(
+    ("values", "drop", "mode", "count"),
+    [
+        ((0.9, 0.8, 0.7), 0.1, "max", 2),
+        ((0.9, 0.8), 0.0, "max", 1),
+        ((0.5, 1.2, 0.9), 0.1, "min", 1),
+        ((), 1.0, "min", 0),
+    ],
+)
+def test_what_is_borne_ends_at_the_first_that_costs_more(values, drop, mode, count):
+    assert bearable(values, baseline=0.9, drop=drop, mode=mode) == count
+
+
+def test_the_loss_is_chosen_unless_another_metric_is_named():
+    assert chosen(None, {"accuracy": 1.0, "loss": 2.0}) == "loss"
+    assert chosen(None, {"accuracy": 1.0}) == "accuracy"
+    with pytest.raises(ValueError, match="metric"):
+        chosen("f1", {"accuracy": 1.0})
