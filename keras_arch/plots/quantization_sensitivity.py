@@ -2,15 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keras_arch.compression.quantization_sensitivity import QuantizationSensitivityReport
+from keras_arch.plots.curves import curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-BASELINE = "#7f7f7f"
-MARKERS = "osD^vP*X"
 
 
 def quantization_sensitivity(
@@ -40,23 +36,9 @@ def quantization_sensitivity(
     'accuracy with one layer rounded'
     """
     metric = report.metric(metric)
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(7.2, max(3.6, 1.2 + 0.2 * len(report.layers))), layout="constrained").subplots()
-    from matplotlib import colormaps
-
-    baseline = report.baseline[metric]
-    ax.axhline(baseline, color=BASELINE, linestyle="--", linewidth=1, label="nothing rounded")
-    colors = colormaps["viridis"](np.linspace(0, 0.88, len(report.layers)))  # what is lighter is lost on white
     places = range(1 + len(report.bits))
-    for number, (row, color) in enumerate(zip(report.layers, colors, strict=True)):
-        values = [baseline, *row.values[metric]]
-        ax.plot(places, values, color=color, marker=MARKERS[number % len(MARKERS)], markersize=4, label=row.path)
+    ax = curves(places, report, [row.path for row in report.layers], metric, "nothing rounded", ax)
     ax.set_xticks(places, ["float", *map(str, report.bits)])
     ax.set_xlabel("bits of the layer's kernels")
-    ax.set_ylabel(metric)
     ax.set_title(f"{metric} with one layer rounded" if title is None else title)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)
     return ax

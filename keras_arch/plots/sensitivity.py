@@ -2,15 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from keras_arch.compression.sensitivity import SensitivityReport
+from keras_arch.plots.curves import curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-BASELINE = "#7f7f7f"
-MARKERS = "osD^vP*X"
 
 
 def sensitivity(
@@ -36,23 +32,9 @@ def sensitivity(
     'accuracy with one weight pruned'
     """
     metric = report.metric(metric)
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(7.2, max(3.6, 1.2 + 0.2 * len(report.layers))), layout="constrained").subplots()
-    from matplotlib import colormaps
-
-    baseline = report.baseline[metric]
-    ax.axhline(baseline, color=BASELINE, linestyle="--", linewidth=1, label="nothing pruned")
     places = [0.0, *(100 * sparsity for sparsity in report.sparsities)]
-    colors = colormaps["viridis"](np.linspace(0, 0.88, len(report.layers)))  # what is lighter is lost on white
-    for number, (row, color) in enumerate(zip(report.layers, colors, strict=True)):
-        values = [baseline, *row.values[metric]]
-        ax.plot(places, values, color=color, marker=MARKERS[number % len(MARKERS)], markersize=4, label=row.name)
+    ax = curves(places, report, [row.name for row in report.layers], metric, "nothing pruned", ax)
     ax.set_xlim(0, 100)
     ax.set_xlabel("zeros, % of the weight's numbers")
-    ax.set_ylabel(metric)
     ax.set_title(f"{metric} with one weight pruned" if title is None else title)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)
     return ax
