@@ -1,27 +1,11 @@
-"""The one door to `tf.GradientTape`: what is compiled for a model, and kept.
+"""The one door to `tf.GradientTape`: how a model is traced, differentiated and spread over devices by TensorFlow."""
 
-A model is compiled once per (model, shapes and dtypes, tapped layer, kind of target, choice of output). Targets enter
-as tensors, so a new class costs no trace; a function as target is traced once per function, and Python values that it
-reads are fixed then. Weights are variables, so further training shows at once; what was compiled is dropped when the
-model's weights are other objects (a layer added, removed or quantized). A plain attribute that changes on a live
-layer, such as its activation, is not seen. Models, layers and functions are held weakly.
-"""
-
-import inspect
-import types
-import weakref
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
-
-from keras_arch.core import tap
-from keras_arch.core.check import refuse
-from keras_arch.explain import survey as surveys
-from keras_arch.explain import target
-from keras_arch.explain.target import Selection
 
 # Operations that only move numbers, and those whose result can be taken for a logit.
 _MOVES = frozenset({"Cast", "ExpandDims", "Identity", "Reshape", "Squeeze", "Transpose"})
@@ -30,121 +14,57 @@ _LINEAR = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A model inside one trace, and the kinds of work that are compiled. Arguments and results are tensors.
+def tensor(array: Any) -> tf.Tensor:
+    """Put an array onto the device."""
+    return tf.convert_to_tensor(array)
 
-    Attributes:
-        model: what runs.
-        layer: what is tapped; None for the inputs.
-        output: "model", "logits" or "probabilities".
-        selections: what is scored; classes and weights come as tensors in `values`, functions are held here.
+
+def array(tensor: tf.Tensor) -> Any:
+    """Take a tensor from the device, as a NumPy array."""
+    return tensor.numpy()
+
+
+def is_tensor(thing: Any) -> bool:
+    """Whether something is a tensor."""
+    return tf.is_tensor(thing)
+
+
+def trace() -> Any:
+    """What the trace that is under way is known by."""
+    return tf.compat.v1.get_default_graph()
+
+
+def belongs(thing: Any, trace: Any) -> bool:
+    """Whether something is a tensor of this trace, and not of a loop inside it."""
+    return tf.is_tensor(thing) and thing.graph is trace
+
+
+def differentiate(run: Callable[[Callable], tuple[Any, Any]]) -> tuple[list, Any]:
+    """Gradient of each sample's score. Samples do not mix at inference, so that of the sum has them all.
+
+    Args:
+        run: function that gets a function `watch`, passes through it the tensors to differentiate at and goes on with
+            what that returns; it returns the scores (N,) and anything else.
+    Returns:
+        For each watched tensor, in order, its gradient, or None where nothing flows back; and anything else.
     """
+    watched = []
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
 
-    model: keras.Model
-    layer: keras.Layer | None
-    output: str
-    selections: tuple[Selection, ...]
-
-    def forward(self, values: list, inputs: Any) -> tuple[Any, Any]:
-        """Outputs and scores."""
-        outputs = self._choose(self.model(inputs, training=False))
-        return outputs, self._score(values, outputs)
-
-    def read(self, values: list, inputs: Any) -> Any:
-        """Output of the tapped layer."""
-        return tf.cast(self._tapped(inputs, lambda result: result)[1], tf.float32)
-
-    def forward_from(self, values: list, inputs: Any, point: Any) -> Any:
-        """Scores when the tapped layer returns `point`."""
-        outputs, _ = self._tapped(inputs, lambda result: tf.cast(point, result.dtype))
-        return self._score(values, self._choose(outputs))
-
-    def gradient(self, values: list, inputs: Any) -> tuple[Any, Any, Any, Any]:
-        """Point, gradient there, outputs and scores."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            if self.layer is None:
-                tape.watch(inputs)
-                outputs, point = self.model(inputs, training=False), inputs
-            else:
-
-                def watch(result: Any) -> Any:
-                    tape.watch(result)
-                    return result
-
-                outputs, point = self._tapped(inputs, watch)
-            outputs = self._choose(outputs)
-            scores = self._score(values, outputs)
-        return _float32(point), self._differentiate(tape, scores, point), outputs, scores
-
-    def path_step(self, values: list, inputs: Any, start: Any, stop: Any, node: Any, weight: Any, total: Any) -> Any:
-        """`total` plus the weighted gradient at one node of the straight path."""
-        point = keras.tree.map_structure(lambda a, b: a + node * (b - a), start, stop)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        def watch(point: Any) -> Any:
             tape.watch(point)
-            if self.layer is None:
-                outputs = self.model(point, training=False)
-            else:
-                outputs, _ = self._tapped(inputs, lambda result: tf.cast(point, result.dtype))
-            scores = self._score(values, self._choose(outputs))
-        gradient = self._differentiate(tape, scores, point)
-        return keras.tree.map_structure(lambda t, g: t + weight * g, total, gradient)
+            watched.append(point)
+            return point
 
-    def _tapped(self, inputs: Any, change: Callable[[Any], Any]) -> tuple[Any, Any]:
-        seen = []
-        graph = tf.compat.v1.get_default_graph()
-
-        def keep(result: Any) -> Any:
-            # Errors raised here would be wrapped by Keras, so they are raised after the pass.
-            usable = tf.is_tensor(result) and result.graph is graph and result.dtype.is_floating
-            seen.append(change(result) if usable else result)
-            return seen[-1]
-
-        with tap.tap(self.layer, keep):
-            outputs = self.model(inputs, training=False)
-        if len(seen) != 1:
-            often = "is not called" if not seen else f"is called {len(seen)} times"
-            raise self._refuse_layer(f"must be called once when the model runs; {self.layer.name!r} {often}")
-        if not tf.is_tensor(seen[0]):
-            raise self._refuse_layer(f"must return one tensor; {self.layer.name!r} returns {type(seen[0]).__name__}")
-        if not seen[0].dtype.is_floating:
-            raise self._refuse_layer(f"must return floats; {self.layer.name!r} returns {seen[0].dtype.name}")
-        if seen[0].graph is not graph:
-            raise self._refuse_layer(f"must not run inside a loop of another layer; {self.layer.name!r} does")
-        return outputs, seen[0]
-
-    def _refuse_layer(self, rule: str) -> ValueError:
-        return ValueError(f"layer {rule}. Choose another layer; model.summary(expand_nested=True) lists them.")
-
-    def _choose(self, outputs: Any) -> Any:
-        if self.output == "model":
-            return _float32(outputs)
-        return _float32(keras.tree.map_structure(lambda tensor: _walk_back(tensor, self.output), outputs))
-
-    def _score(self, values: list, outputs: Any) -> Any:
-        tensors = iter(values)
-        stand_ins = [
-            part.value if part.kind == "function" else None if part.kind == "predicted" else next(tensors)
-            for part in self.selections
-        ]
-        return target.score(self.selections, stand_ins, outputs)
-
-    def _differentiate(self, tape: tf.GradientTape, scores: Any, point: Any) -> Any:
-        """Gradient of each sample's score. Samples do not mix at inference, so that of the sum has them all."""
-        leaves = keras.tree.flatten(point)
-        gradients = tape.gradient(scores, leaves)
-        if self.layer is not None and gradients[0] is None:
-            raise self._refuse_layer(
-                f"must lead to the target by differentiable steps; nothing flows back to {self.layer.name!r}"
-            )
-        filled = [
-            tf.zeros_like(a) if g is None else tf.convert_to_tensor(g) for a, g in zip(leaves, gradients, strict=True)
-        ]
-        return _float32(keras.tree.pack_sequence_as(point, filled) if keras.tree.is_nested(point) else filled[0])
+        scores, rest = run(watch)
+    found = tape.gradient(scores, watched)
+    return [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in found], rest
 
 
-def _float32(tensors: Any) -> Any:
-    return keras.tree.map_structure(lambda tensor: tf.cast(tensor, tf.float32), tensors)
+@contextlib.contextmanager
+def following(model: keras.Model, output: str) -> Iterator[Callable[[Any], Any]]:
+    """Give the function from an output of the model to what `output` means: itself, its logits or probabilities."""
+    yield (lambda tensor: tensor) if output == "model" else (lambda tensor: _walk_back(tensor, output))
 
 
 def _walk_back(tensor: Any, output: str) -> Any:
@@ -171,119 +91,44 @@ def _walk_back(tensor: Any, output: str) -> Any:
     )
 
 
-class _Programs:
-    """What is compiled for one model while its weights stay the same objects."""
-
-    def __init__(self, variables: list) -> None:
-        self.variables = variables  # TensorFlow's own variables, which know no Keras layer
-        self.table: dict = {}
+def identities(model: keras.Model) -> list:
+    """TensorFlow's own variables, which know no Keras layer."""
+    return [weight.value for weight in model.weights]
 
 
-_PROGRAMS: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+def replicas(model: keras.Model) -> int:
+    """Over how many devices the model was spread by `tf.distribute`."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return strategy.num_replicas_in_sync if strategy is not None else 1
 
 
-def _programs(model: keras.Model) -> _Programs:
-    variables = [weight.value for weight in model.weights]
-    known = _PROGRAMS.get(model)
-    if known is None or list(map(id, known.variables)) != list(map(id, variables)):
-        known = _PROGRAMS[model] = _Programs(variables)
-    return known
+def compiled(work: Callable, model: keras.Model, batched: tuple, shared: tuple, jit_compile: bool) -> Callable:
+    """Trace `work(batched, shared)`, whose results are batch first like all tensors in `batched`.
 
-
-def survey(model: keras.Model, inputs: Any) -> surveys.Survey:
-    """What `explain.survey.survey` finds for these shapes, remembered.
-
-    Args:
-        model: any Keras model; it is built here if it was not.
-        inputs: structure of tensors.
+    With several replicas each gets an equal part of the batch.
     """
-    if not model.built:
-        model(inputs, training=False)
-    with tap.LOCK:
-        table = _programs(model).table
-        key = ("survey", _signature(inputs))
-        if key not in table:
-            table[key] = surveys.survey(model, inputs)
-        return table[key]
+    count = replicas(model)
+    if count > 1:
+        return _spread(work, model.distribute_strategy, count)
+    function = tf.function(work, autograph=False, jit_compile=jit_compile or None)
+    function.get_concrete_function(batched, shared)
+    return function
 
 
-def program(
-    kind: Callable, model: keras.Model, layer: keras.Layer | None, output: str, selections: tuple, args: Any
-) -> Callable:
-    """Compile one kind of work, or find it compiled.
+def _spread(work: Callable, strategy: tf.distribute.Strategy, count: int) -> Callable:
+    @tf.function(autograph=False)
+    def everywhere(batched: tuple, shared: tuple) -> Any:
+        return strategy.run(work, args=(batched, shared))
 
-    Args:
-        kind: a method of `Scene`.
-        model: what it works on.
-        layer: what is tapped; None for the inputs.
-        output: "model", "logits" or "probabilities".
-        selections: what is scored.
-        args: the tensors it will be called with.
-    Returns:
-        A function of such tensors that never traces again.
-    """
-    functions = tuple(_weak(part.value) for part in selections if part.kind == "function")
-    kinds = tuple((part.path, part.kind) for part in selections)
-    tapped = None if layer is None else weakref.ref(layer)
-    key = (kind, output, kinds, tapped, *functions, _signature(args))
-    with tap.LOCK:
-        table = _programs(model).table
-        if key not in table:
-            for known in [known for known in table if any(map(_is_dead, known))]:
-                del table[known]
-            table[key] = _trace(kind, weakref.ref(model), tapped, output, kinds, functions, args)
-        return table[key]
+    def run(batched: tuple, shared: tuple) -> Any:
+        leaves = [tf.split(leaf, count) for leaf in keras.tree.flatten(batched)]
+        parts = [
+            strategy.experimental_distribute_values_from_function(
+                lambda context, leaf=leaf: leaf[context.replica_id_in_sync_group]
+            )
+            for leaf in leaves
+        ]
+        results = everywhere(keras.tree.pack_sequence_as(batched, parts), shared)
+        return keras.tree.map_structure(lambda leaf: tf.concat(strategy.experimental_local_results(leaf), 0), results)
 
-
-def _trace(
-    kind: Callable,
-    model: weakref.ref,
-    layer: weakref.ref | None,
-    output: str,
-    kinds: tuple,
-    functions: tuple,
-    args: tuple,
-) -> Callable:
-    """Trace under the lock; what is returned holds neither the model nor the layer nor the target's function."""
-
-    def work(*args: Any) -> Any:
-        pending = iter(functions)
-        parts = tuple(
-            Selection(path, name, _strong(next(pending)) if name == "function" else None) for path, name in kinds
-        )
-        return kind(Scene(model(), None if layer is None else layer(), output, parts), *args)
-
-    compiled = tf.function(work, autograph=False)
-    compiled.get_concrete_function(*args)
-    return compiled
-
-
-def _weak(function: Callable) -> tuple[weakref.ref, ...]:
-    """References to a function, or to the object and the function of a bound method (`WeakMethod` would complain when
-    it is itself collected)."""
-    parts = (function.__self__, function.__func__) if inspect.ismethod(function) else (function,)
-    try:
-        references = tuple(map(weakref.ref, parts))
-        hash(references)
-    except TypeError:
-        advice = "Wrap it in a function: lambda outputs: target(outputs)."
-        raise refuse("target", "must be hashable and weakly referable as a function", function, advice) from None
-    return references
-
-
-def _strong(references: tuple[weakref.ref, ...]) -> Callable:
-    parts = [reference() for reference in references]
-    return types.MethodType(parts[1], parts[0]) if len(parts) == 2 else parts[0]
-
-
-def _is_dead(part: Any) -> bool:
-    return any(isinstance(one, weakref.ref) and one() is None for one in (part if isinstance(part, tuple) else (part,)))
-
-
-def _signature(args: Any) -> str:
-    return repr(keras.tree.map_structure(lambda leaf: f"{leaf.dtype.name}{tuple(leaf.shape)}", args))
-
-
-def tensor(array: Any) -> tf.Tensor:
-    """Put an array onto the device."""
-    return tf.convert_to_tensor(array)
+    return run

@@ -38,6 +38,7 @@ class Method:
         output: str = "model",
         batch_size: int = 32,
         verbose: bool = False,
+        jit_compile: bool = False,
     ) -> Attribution:
         """Explain what `model` says about the samples `x`.
 
@@ -52,11 +53,12 @@ class Method:
                 sigmoid; "probabilities", those after it. Maps of logits and of probabilities differ.
             batch_size: samples per compiled call.
             verbose: whether long work shows a progress bar.
+            jit_compile: whether XLA compiles the work. JAX always does; on a CPU TensorFlow is quicker without.
         Returns:
             An `Attribution`.
         Raises:
             ValueError: if `x`, `target`, `output` or a setting does not fit the model.
-            RuntimeError: if Keras does not run on TensorFlow.
+            RuntimeError: if Keras runs on a backend without gradients.
 
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
         >>> ka.explain.IntegratedGradients().explain(model, [[1.0, 3.0]]).values.round(4).tolist()
@@ -64,16 +66,10 @@ class Method:
         """
         if not isinstance(model, keras.Model):
             raise refuse("model", "must be a keras.Model", model, "Wrap a layer in keras.Sequential.")
-        if keras.backend.backend() != "tensorflow":
-            raise RuntimeError(
-                f"{type(self).__name__} takes gradients through TensorFlow, and Keras runs on "
-                f"{keras.backend.backend()!r} in this process. Save the model as a .keras file and explain it in a "
-                "process that sets KERAS_BACKEND=tensorflow; `Attribution` files can be read and drawn on any backend."
-            )
         from keras_arch.explain.probe import Probe
 
         inputs = as_inputs(model, x)
-        probe = Probe(model, output=output, batch_size=batch_size, verbose=verbose)
+        probe = Probe(model, output=output, batch_size=batch_size, verbose=verbose, jit_compile=jit_compile)
         samples = len(keras.tree.flatten(inputs)[0])
         selections = targets.select(target, probe.survey(inputs).outputs, samples)
         return Attribution(inputs=inputs, method=self, **self.attribute(probe, inputs, selections))

@@ -1,6 +1,7 @@
-"""A model seen from one point: scores, gradients and path integrals of any number of samples, in chunks."""
+"""A model seen from one point: scores, gradients and sums of gradients of any number of samples, in chunks."""
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +9,8 @@ import keras
 import numpy as np
 
 from keras_arch.core import check
-from keras_arch.explain import engine
-from keras_arch.explain.engine import Scene
+from keras_arch.explain import backend, programs
+from keras_arch.explain.scene import Accumulation, Scene, Tap, Variation
 from keras_arch.explain.survey import Survey
 from keras_arch.explain.target import Selection
 
@@ -22,7 +23,7 @@ class Chunk:
 
     Attributes:
         rows: which samples.
-        point: what the gradient is taken at: the inputs, or the tapped layer's output; float32.
+        point: what the gradient is taken at: the inputs, or what the tapped layers return; float32 where it is floats.
         gradient: of the scores, in the structure of `point`, float32.
         outputs: the model's outputs, float32.
         scores: (rows,) the selected scalars, float32.
@@ -37,15 +38,19 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Probe:
-    """A model seen from one point, its inputs or the output of one layer.
+    """A model seen from one point: its inputs, or the output of layers that are tapped.
+
+    A layer that the model calls several times gives a list of points, one per call; several layers a tuple.
 
     Args:
-        model: any Keras model on the TensorFlow backend.
-        layer: where gradients are taken and values replaced; None for the inputs.
+        model: any Keras model.
+        taps: where gradients are taken and values replaced; none for the inputs.
         output: "model", the numbers the model returns; "logits", those before its final softmax or sigmoid;
             "probabilities", those after it.
         batch_size: samples per compiled call. Fewer samples are padded to a power of two.
         verbose: whether long work shows a progress bar.
+        jit_compile: whether XLA compiles the calls. JAX always does, PyTorch never.
+        amendment: None, or a hashable function from the model to a context manager, inside which the model runs.
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
     >>> x, probe = np.ones((3, 2), "float32"), Probe(model)
@@ -55,33 +60,40 @@ class Probe:
     """
 
     model: keras.Model
-    layer: keras.Layer | None = None
+    taps: tuple[Tap, ...] = ()
     output: str = "model"
     batch_size: int = 32
     verbose: bool = False
+    jit_compile: bool = False
+    amendment: Callable[[keras.Model], contextlib.AbstractContextManager] | None = None
 
     def __post_init__(self) -> None:
         check.one_of("output", self.output, OUTPUTS)
         check.integer("batch_size", self.batch_size)
 
-    def at(self, layer: keras.Layer | None) -> "Probe":
-        """The same model seen from another point."""
-        return replace(self, layer=layer)
+    def at(self, *layers: keras.Layer | Tap) -> "Probe":
+        """The same model seen from the output of these layers; without any, from its inputs."""
+        return replace(self, taps=tuple(one if isinstance(one, Tap) else Tap(one) for one in layers))
+
+    def amended(self, amendment: Callable[[keras.Model], contextlib.AbstractContextManager]) -> "Probe":
+        """The same model, run inside the context manager that `amendment` makes for it."""
+        return replace(self, amendment=amendment)
 
     def survey(self, inputs: Any) -> Survey:
         """Structure of the outputs and order of the layers, from one forward pass of one sample, remembered."""
-        return engine.survey(self.model, keras.tree.map_structure(lambda leaf: engine.tensor(leaf[:1]), inputs))
+        one = keras.tree.map_structure(lambda leaf: backend.engine().tensor(leaf[:1]), inputs)
+        return programs.survey(self.model, one)
 
     def predict(self, inputs: Any, selections: tuple[Selection, ...]) -> tuple[Any, np.ndarray]:
         """Outputs in the model's structure and scores (N,), float32 arrays."""
         return _join(results for _, results in self._each(Scene.forward, selections, inputs))
 
-    def values(self, inputs: Any) -> np.ndarray:
-        """Output of the tapped layer for each sample, a float32 array."""
-        return _join(results for _, results in self._each(Scene.read, (), inputs))
+    def values(self, inputs: Any) -> Any:
+        """The point of each sample: what the tapped layers return, as float32 arrays."""
+        return _join(results for _, results in self._each(Scene.read, None, inputs))
 
-    def replaced(self, inputs: Any, point: np.ndarray, selections: tuple[Selection, ...]) -> np.ndarray:
-        """Scores (N,) when the tapped layer returns `point`, a float32 array."""
+    def replaced(self, inputs: Any, point: Any, selections: tuple[Selection, ...]) -> np.ndarray:
+        """Scores (N,) when the tapped layers return `point`, a float32 array."""
         return _join(results for _, results in self._each(Scene.forward_from, selections, inputs, point))
 
     def gradients(self, inputs: Any, selections: tuple[Selection, ...]) -> Iterator[Chunk]:
@@ -89,63 +101,127 @@ class Probe:
         for rows, results in self._each(Scene.gradient, selections, inputs):
             yield Chunk(rows, *results)
 
-    def path_integral(
-        self, inputs: Any, start: Any, stop: Any, nodes: np.ndarray, weights: np.ndarray, selections: tuple
-    ) -> Any:
-        """Weighted sum of the gradients at start + node · (stop - start): memory does not grow with the nodes.
+    def variants(
+        self,
+        inputs: Any,
+        selections: tuple[Selection, ...],
+        change: Callable,
+        count: int,
+        arguments: Callable[[np.ndarray, np.ndarray], tuple],
+    ) -> np.ndarray:
+        """Scores of `count` changed versions of each sample, all in chunks of `batch_size`.
 
         Args:
-            inputs: what the model is called with where a layer is tapped; not read otherwise.
-            start: where the path begins, in the structure of the point.
-            stop: where it ends, of the same structure and shapes.
-            nodes: positions on the path, 0 at `start` and 1 at `stop`.
-            weights: of the gradients at the nodes.
-            selections: what is differentiated.
+            inputs: N samples.
+            selections: what is scored, checked for N samples.
+            change: hashable function `(inputs, *arguments) -> inputs` of tensors, batch first; it is compiled with the
+                model and may read nothing else.
+            count: K, versions of each sample.
+            arguments: function from the numbers of samples (P,) and of versions (P,), int arrays, to a tuple of
+                arrays, or structures of arrays, with P rows each.
         Returns:
-            float32 arrays in the structure of `start`.
+            float32 array (N, K).
         """
+        samples = _samples(inputs)
+        pairs = samples * count
+        size = self._size(pairs)
+        values = _values(selections)
+        advance = self._progress(-(-pairs // size))
+        found = np.empty(pairs, "float32")
+        for first in range(0, pairs, size):
+            pair = np.minimum(np.arange(first, first + size), pairs - 1)
+            rows, versions = np.divmod(pair, count)
+            arrays = keras.tree.map_structure(lambda leaf, rows=rows: leaf[rows], [values, inputs])
+            batched = keras.tree.map_structure(backend.engine().tensor, (*arrays, tuple(arguments(rows, versions))))
+            scores = self._program(Variation(change), selections, batched)(batched, ())
+            stop = min(first + size, pairs)
+            found[first:stop] = backend.engine().array(scores)[: stop - first]
+            advance()
+        return found.reshape(samples, count)
+
+    def accumulate(
+        self,
+        rule: Any,
+        inputs: Any,
+        selections: tuple[Selection, ...],
+        batched: Any,
+        total: Any,
+        steps: Iterable[tuple],
+        count: int,
+    ) -> Any:
+        """Sum gradients over steps: memory does not grow with the steps.
+
+        Args:
+            rule: a hashable object with two functions of tensors: `at(batched, step)`, the point where the gradient is
+                taken, and `add(total, gradient, batched, step)`, the sum after the step.
+            inputs: what the model is called with where layers are tapped; not read otherwise.
+            selections: what is differentiated.
+            batched: structure of arrays with N rows, for the rule.
+            total: structure of arrays with N rows, where the sum begins.
+            steps: for each step a tuple of arrays or structures of arrays without a batch axis, of the same shapes in
+                all steps; it is gone through once for every chunk, so it must not be an iterator.
+            count: number of steps, for the progress bar.
+        Returns:
+            float32 arrays in the structure of `total`.
+        """
+        engine = backend.engine()
+        samples = _samples(total)
+        advance = self._progress(-(-samples // self._size(samples)) * count)
+        values = _values(selections)
+        read = inputs if self.taps else ()
         parts = []
-        advance = self._progress(-(-_samples(stop) // self._size(stop)) * len(nodes))
-        for rows, (values, *point) in self._chunks(selections, () if self.layer is None else inputs, start, stop):
-            total = keras.tree.map_structure(keras.ops.zeros_like, point[-1])
-            step = None
-            for node, weight in zip(nodes, weights, strict=True):
-                args = (values, *point, engine.tensor(np.float32(node)), engine.tensor(np.float32(weight)), total)
-                step = step or self._program(Scene.path_step, selections, args)
-                total = step(*args)
+        for rows, chunk in self._chunks(samples, [values, read, batched, total]):
+            *fixed, sums = chunk
+            program = None
+            for step in steps:
+                shared = (keras.tree.map_structure(lambda leaf: engine.tensor(np.asarray(leaf, "float32")), step),)
+                program = program or self._program(Accumulation(rule), selections, (*fixed, sums), shared)
+                sums = program((*fixed, sums), shared)
                 advance()
-            parts.append(_cut(total, rows))
+            parts.append(_cut(sums, rows))
         return _join(parts)
 
-    def _each(self, kind: Callable, selections: tuple[Selection, ...], *trees: Any) -> Iterator[tuple[slice, Any]]:
-        advance = self._progress(-(-_samples(trees) // self._size(trees)))
-        for rows, (values, *point) in self._chunks(selections, *trees):
-            args = (values, *point)
-            yield rows, _cut(self._program(kind, selections, args)(*args), rows)
+    def _each(
+        self, kind: Callable, selections: tuple[Selection, ...] | None, *trees: Any
+    ) -> Iterator[tuple[slice, Any]]:
+        samples = _samples(trees)
+        advance = self._progress(-(-samples // self._size(samples)))
+        first = () if selections is None else (_values(selections),)
+        for rows, chunk in self._chunks(samples, [*first, *trees]):
+            batched = tuple(chunk)
+            yield rows, _cut(self._program(kind, selections or (), batched)(batched, ()), rows)
             advance()
 
-    def _size(self, trees: Any) -> int:
-        return min(1 << (_samples(trees) - 1).bit_length(), self.batch_size)
+    def _size(self, samples: int) -> int:
+        count = backend.engine().replicas(self.model)
+        size = min(1 << (samples - 1).bit_length(), self.batch_size)
+        return -(-size // count) * count
 
-    def _chunks(self, selections: tuple[Selection, ...], *trees: Any) -> Iterator[tuple[slice, list]]:
+    def _chunks(self, samples: int, trees: list) -> Iterator[tuple[slice, list]]:
         """Slices of equal length, the last one filled up with its last sample, as tensors."""
-        samples, size = _samples(trees), self._size(trees)
-        values = [part.value for part in selections if part.kind in ("index", "weights")]
+        size = self._size(samples)
         for first in range(0, samples, size):
             rows: Any = slice(first, first + size)
             if rows.stop > samples:
                 rows = np.minimum(np.arange(first, first + size), samples - 1)
-            chunk = keras.tree.map_structure(lambda leaf, rows=rows: engine.tensor(leaf[rows]), [values, *trees])
+            chunk = keras.tree.map_structure(lambda leaf, rows=rows: backend.engine().tensor(leaf[rows]), trees)
             yield slice(first, min(first + size, samples)), chunk
 
-    def _program(self, kind: Callable, selections: tuple[Selection, ...], args: tuple) -> Callable:
-        return engine.program(kind, self.model, self.layer, self.output, selections, args)
+    def _program(
+        self, kind: Callable, selections: tuple[Selection, ...], batched: tuple, shared: tuple = ()
+    ) -> Callable:
+        scene = Scene(self.model, self.taps, self.output, selections, self.amendment)
+        return programs.program(kind, scene, batched, shared, jit_compile=self.jit_compile)
 
     def _progress(self, units: int) -> Callable[[], None]:
         if not self.verbose or units < 2:
             return lambda: None
         bar = keras.utils.Progbar(units)
         return lambda: bar.add(1)
+
+
+def _values(selections: tuple[Selection, ...]) -> list:
+    return [part.value for part in selections if part.kind in ("index", "weights")]
 
 
 def _samples(trees: Any) -> int:
@@ -158,5 +234,5 @@ def _cut(results: Any, rows: slice) -> Any:
 
 
 def _join(parts: Any) -> Any:
-    arrays = [keras.tree.map_structure(lambda tensor: tensor.numpy(), part) for part in parts]
+    arrays = [keras.tree.map_structure(backend.engine().array, part) for part in parts]
     return keras.tree.map_structure(lambda *leaves: np.concatenate(leaves), *arrays)

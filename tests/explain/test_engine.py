@@ -1,132 +1,30 @@
-"""The engine: traces once, follows the weights, walks back over a softmax, holds nobody."""
+"""The engine: gradients of a trace, logits before a softmax, one chunk on several devices, XLA."""
 
-import gc
-import threading
-import weakref
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_arch.explain import GradCAM, IntegratedGradients
-from keras_arch.explain.engine import Scene, program, survey, tensor
+from keras_arch.explain.backend import engine
+from keras_arch.explain.programs import program, survey
+from keras_arch.explain.scene import Scene
 from keras_arch.explain.target import select
 
 L = keras.layers
-
-
-class Counting(L.Layer):
-    """Counts how often Python runs through it: once per trace or eager call."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.runs = 0
-
-    def call(self, inputs):
-        self.runs += 1
-        return inputs
-
-
-def counted_net():
-    counter = Counting()
-    body = [L.Conv2D(3, 3, bias_initializer="random_normal"), L.GlobalAveragePooling2D(), counter, L.Dense(4)]
-    return keras.Sequential([keras.Input((6, 6, 1)), *body]), counter
-
-
-def test_a_new_class_or_batch_of_the_same_shape_costs_no_trace(rng):
-    model, counter = counted_net()
-    x = rng.normal(size=(2, 6, 6, 1))
-    for method in (IntegratedGradients(steps=2), GradCAM()):
-        method.explain(model, x, 0)
-        traced = counter.runs
-        method.explain(model, x + 1, 3)
-        method.explain(model, x, [1, 2])
-        assert counter.runs == traced
-
-
-def test_a_function_as_target_is_traced_once_and_held_weakly(rng):
-    model, counter = counted_net()
-    x = rng.normal(size=(2, 6, 6, 1))
-
-    class Margin:
-        def between(self, outputs):
-            return outputs[:, 0] - outputs[:, 1]
-
-    margin = Margin()
-    got = GradCAM(relu=False).explain(model, x, margin.between)
-    want = [GradCAM(relu=False).explain(model, x, k).values for k in (0, 1)]
-    np.testing.assert_allclose(got.values, want[0] - want[1], atol=1e-6)
-    traced = counter.runs
-    GradCAM(relu=False).explain(model, x, margin.between)
-    assert counter.runs == traced
-    other = GradCAM(relu=False).explain(model, x, lambda outputs: outputs[:, 1] - outputs[:, 0])
-    np.testing.assert_allclose(other.values, -got.values, atol=1e-6)
-    gone = weakref.ref(margin)
-    del margin
-    gc.collect()
-    assert gone() is None
-
-
-def test_a_target_that_cannot_be_held_weakly_is_refused(rng):
-    class Unhashable:
-        __hash__ = None
-
-        def __call__(self, outputs):
-            return outputs[:, 0]
-
-    with pytest.raises(ValueError, match="target must be hashable .* lambda outputs: target"):
-        GradCAM().explain(counted_net()[0], rng.normal(size=(1, 6, 6, 1)), Unhashable())
-
-
-def test_a_model_is_freed_although_it_was_explained(rng):
-    model = counted_net()[0]
-    x = rng.normal(size=(2, 6, 6, 1))
-    for method in (IntegratedGradients(steps=2), GradCAM(), IntegratedGradients(steps=2, layer="conv2d")):
-        method.explain(model, x)
-    gone = weakref.ref(model), weakref.ref(model.layers[0])
-    del model
-    gc.collect()
-    assert [reference() for reference in gone] == [None, None]
-
-
-def test_training_shows_in_the_next_explanation(rng):
-    model, _ = counted_net()
-    x, y = rng.normal(size=(8, 6, 6, 1)), rng.normal(size=(8, 4))
-    method = IntegratedGradients(steps=8)
-    before = method.explain(model, x, 1)
-    model.compile(keras.optimizers.SGD(0.5), "mse")
-    model.fit(x, y, epochs=2, verbose=0)
-    after = method.explain(model, x, 1)
-    assert np.abs(after.values - before.values).max() > 1e-3
-    np.testing.assert_allclose(after.scores, model(x).numpy()[:, 1], rtol=1e-5)
-    fresh = keras.models.clone_model(model)
-    fresh.set_weights(model.get_weights())
-    np.testing.assert_allclose(after.values, method.explain(fresh, x, 1).values, rtol=1e-4, atol=1e-7)
-
-
-def test_a_changed_stack_of_layers_is_compiled_anew(rng):
-    model = keras.Sequential([keras.Input((3,)), L.Dense(4, activation="tanh"), L.Dense(2)])
-    x = rng.normal(size=(2, 3))
-    assert IntegratedGradients().explain(model, x).predictions.shape == (2, 2)
-    model.pop()
-    got = IntegratedGradients().explain(model, x)
-    np.testing.assert_allclose(got.predictions, model(x), rtol=1e-6)
-
-
-def test_layers_are_restored_also_after_an_error(rng):
-    model, _ = counted_net()
-    x = rng.normal(size=(1, 6, 6, 1))
-    with pytest.raises(ValueError, match="must return one, two or three axes"):
-        GradCAM(layer="dense").explain(model, x)
-    GradCAM().explain(model, x)
-    assert not [layer.name for layer in model.layers if {"call", "quantized_call"} & set(vars(layer))]
+pytestmark = pytest.mark.backend
+on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow")
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("kind", ["activation", "layer", "subclassed", "nested"])
 def test_logits_are_found_before_the_last_activation(rng, activation, kind):
     dense, x = L.Dense(3, bias_initializer="random_normal"), rng.normal(size=(2, 4)).astype("float32")
-    logits = dense(x).numpy()
+    logits = ops.convert_to_numpy(dense(x))
     if kind == "subclassed":
 
         class Ends(keras.Model):
@@ -136,6 +34,11 @@ def test_logits_are_found_before_the_last_activation(rng, activation, kind):
 
             def call(self, inputs):
                 return getattr(keras.ops, activation)(self.dense(inputs))
+
+        if keras.backend.backend() != "tensorflow":
+            with pytest.raises(ValueError, match="output must be 'model' .* does not end in a layer with softmax"):
+                IntegratedGradients().explain(Ends(), x, 1, output="logits")
+            return
 
         model = Ends()
     else:
@@ -150,7 +53,7 @@ def test_logits_are_found_before_the_last_activation(rng, activation, kind):
     np.testing.assert_allclose(got.predictions, logits, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(got.values, x * dense.get_weights()[0][:, 1], rtol=1e-4, atol=1e-6)
     same = IntegratedGradients().explain(model, x, 1, output="probabilities")
-    np.testing.assert_allclose(same.predictions, model(x), rtol=1e-5)
+    np.testing.assert_allclose(same.predictions, ops.convert_to_numpy(model(x)), rtol=1e-5)
 
 
 def test_a_linear_head_is_its_own_logits_and_has_no_probabilities(rng):
@@ -166,39 +69,19 @@ def test_a_linear_head_is_its_own_logits_and_has_no_probabilities(rng):
 
 def test_logits_that_cannot_be_told_are_refused(rng):
     model = keras.Sequential([keras.Input((4,)), L.Dense(3, activation="relu")])
-    with pytest.raises(ValueError, match=r"ends in an operation of type 'Relu': its logits cannot be told"):
+    with pytest.raises(ValueError, match=r"output must be 'model' .* its logits cannot be told"):
         IntegratedGradients().explain(model, rng.normal(size=(2, 4)), 1, output="logits")
 
 
 def test_gradients_equal_finite_differences_along_a_random_direction(rng):
     model = keras.Sequential([keras.Input((5,)), L.Dense(6, activation="tanh", bias_initializer="ones"), L.Dense(3)])
     x, way = (rng.normal(size=(2, 5)).astype("float32") for _ in range(2))
-    parts = select(2, survey(model, tensor(x)).outputs, 2)
-    args = ([tensor(parts[0].value)], tensor(x))
-    _, gradient, _, _ = program(Scene.gradient, model, None, "model", parts, args)(*args)
+    parts = select(2, survey(model, engine().tensor(x)).outputs, 2)
+    args = ([engine().tensor(parts[0].value)], engine().tensor(x))
+    _, gradient, _, _ = program(Scene.gradient, Scene(model, (), "model", parts), args)(args, ())
     step = 1e-2
-    change = (model(x + step * way) - model(x - step * way)).numpy()[:, 2] / (2 * step)
-    np.testing.assert_allclose((gradient.numpy() * way).sum(1), change, rtol=1e-3)
-
-
-def test_threads_that_tap_one_layer_get_what_one_thread_gets(rng):
-    model, _ = counted_net()
-    inputs = [rng.normal(size=(2, 6, 6, 1)) for _ in range(4)]
-    found = {}
-
-    def work(place):
-        method = GradCAM(interpolation=None, relu=False) if place % 2 else IntegratedGradients(steps=2, layer="conv2d")
-        found[place] = method.explain(model, inputs[place], place)
-
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for place, attribution in found.items():
-        again = attribution.method.explain(model, inputs[place], place)
-        np.testing.assert_allclose(attribution.values, again.values, rtol=1e-5, atol=1e-7)
-    assert len(found) == 4
+    change = ops.convert_to_numpy(model(x + step * way) - model(x - step * way))[:, 2] / (2 * step)
+    np.testing.assert_allclose((ops.convert_to_numpy(gradient) * way).sum(1), change, rtol=1e-3)
 
 
 def test_mixed_precision_gives_float32(rng):
@@ -213,3 +96,62 @@ def test_mixed_precision_gives_float32(rng):
         got, want = method.explain(model, x, 1), method.explain(plain, x, 1)
         assert got.values.dtype == got.predictions.dtype == got.scores.dtype == np.float32
         np.testing.assert_allclose(got.values, want.values, atol=5e-3 * np.abs(want.values).max())
+
+
+def test_xla_gives_the_same(rng):
+    model = keras.Sequential([keras.Input((6, 6, 1)), L.Conv2D(3, 3, activation="tanh"), L.Flatten(), L.Dense(2)])
+    x = rng.normal(size=(3, 6, 6, 1))
+    for method in (GradCAM(), IntegratedGradients(steps=3, layer="conv2d")):
+        want = method.explain(model, x, 1)
+        if keras.backend.backend() == "torch":
+            with pytest.raises(ValueError, match="jit_compile must be False on PyTorch"):
+                method.explain(model, x, 1, jit_compile=True)
+        else:
+            got = method.explain(model, x, 1, jit_compile=True)
+            np.testing.assert_allclose(got.values, want.values, rtol=1e-4, atol=1e-6)
+
+
+REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from keras_arch.explain import GradCAM, IntegratedGradients
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+keras.utils.set_random_seed(0)
+seen = []
+class Body(keras.layers.Layer):
+    def call(self, x):
+        context = tf.distribute.get_replica_context()
+        if context is not None:
+            seen.append(context.replica_id_in_sync_group)
+        return x
+def make():
+    layers = [keras.layers.Conv2D(3, 3, activation="tanh", bias_initializer="ones"), Body(), keras.layers.Flatten()]
+    return keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Dense(4)])
+plain = make()
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    spread = make()
+spread.set_weights(plain.get_weights())
+x = np.random.default_rng(0).normal(size=(5, 6, 6, 1)).astype("float32")
+layer = plain.layers[0].name
+for method in (GradCAM(), IntegratedGradients(steps=3), IntegratedGradients(steps=3, baseline=x[0])):
+    for batch_size in (32, 3):
+        want = method.explain(plain, x, [0, 1, 2, 3, 0])
+        got = method.explain(spread, x, [0, 1, 2, 3, 0], batch_size=batch_size)
+        np.testing.assert_allclose(got.values, want.values, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(got.scores, want.scores, rtol=1e-5)
+assert {int(tf.get_static_value(place)) if tf.is_tensor(place) else place for place in seen} == {0, 1}, seen
+before = len(seen)
+method.explain(spread, x + 1, 3, batch_size=3)
+assert len(seen) == before, "a new class costs no trace"
+print("equal")
+"""
+
+
+@on_tensorflow
+def test_a_chunk_is_spread_over_replicas():
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stdout.split() == ["equal"], done.stderr[-3000:]

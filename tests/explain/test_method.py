@@ -1,9 +1,5 @@
 """Methods as values, and what they do with samples before anything is computed."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -109,17 +105,3 @@ def test_what_is_no_model_is_refused():
 def test_bad_options_are_named(option, value):
     with pytest.raises(ValueError, match=f"{option} must be"):
         IntegratedGradients().explain(one_input(), np.ones((1, 2)), **{option: value})
-
-
-@pytest.mark.oracle
-def test_another_backend_is_told_what_is_possible():
-    pytest.importorskip("jax", reason="needs the extra keras-arch[oracles]")
-    code = (
-        "import keras, numpy as np, keras_arch.explain as e\n"
-        "m = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])\n"
-        "try: e.GradCAM().explain(m, np.ones((1, 2)))\n"
-        "except RuntimeError as error: print(error)\n"
-    )
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert "Keras runs on 'jax' in this process. Save the model as a .keras file" in done.stdout

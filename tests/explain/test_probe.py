@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 from keras_arch.explain import GradCAM, IntegratedGradients
+from keras_arch.explain.gradient.integrated_gradients import StraightPath
 from keras_arch.explain.probe import Probe
 from keras_arch.explain.target import select
 
 L = keras.layers
+convert = keras.ops.convert_to_numpy
+pytestmark = pytest.mark.backend
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def test_an_answer_does_not_depend_on_batch_mates_or_chunks(net, rng, method):
     scale = np.abs(whole.values).max()
     np.testing.assert_allclose(chunked.values, whole.values, atol=1e-6 * scale)
     np.testing.assert_allclose(alone.values[0], whole.values[4], atol=1e-6 * scale)
-    np.testing.assert_allclose(chunked.predictions, net(x), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(chunked.predictions, convert(net(x)), rtol=1e-4, atol=1e-6)
     assert len(chunked) == 7
     assert chunked.scores.shape == (7,)
 
@@ -48,8 +51,9 @@ def test_a_path_integral_of_one_node_is_the_gradient_there(net, rng):
     x = rng.normal(size=(3, 6, 6, 1)).astype("float32")
     probe = Probe(net)
     parts = select(1, probe.survey(x).outputs, 3)
-    gradient = np.concatenate([chunk.gradient.numpy() for chunk in probe.gradients(x, parts)])
-    one = probe.path_integral(x, np.zeros_like(x), x, np.ones(1), np.full(1, 2.0), parts)
+    gradient = np.concatenate([convert(chunk.gradient) for chunk in probe.gradients(x, parts)])
+    zeros = np.zeros_like(x)
+    one = probe.accumulate(StraightPath(), x, parts, (zeros, x), zeros, [(1.0, 2.0)], 1)
     np.testing.assert_allclose(one, 2 * gradient, rtol=1e-5, atol=1e-7)
 
 
@@ -57,7 +61,7 @@ def test_a_layer_put_back_with_its_own_output_changes_nothing(net, rng):
     x = rng.normal(size=(3, 6, 6, 1)).astype("float32")
     probe = Probe(net).at(net.get_layer("maps"))
     parts = select(1, probe.survey(x).outputs, 3)
-    np.testing.assert_allclose(probe.replaced(x, probe.values(x), parts), net(x).numpy()[:, 1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(probe.replaced(x, probe.values(x), parts), convert(net(x))[:, 1], rtol=1e-5, atol=1e-6)
 
 
 def test_long_work_shows_a_progress_bar_when_asked(net, rng, capsys):

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_arch.core import check, walk
 from keras_arch.core.registration import register
-from keras_arch.explain import target
+from keras_arch.explain import place, target
 from keras_arch.explain.cam.resize import resize
 from keras_arch.explain.method import Method, warn_if_flat
 from keras_arch.explain.target import Selection
@@ -31,7 +31,8 @@ class GradCAM(Method):
 
     Args:
         layer: name, path ("backbone/out_relu") or object of a layer whose output is (N, positions…, C) with one, two
-            or three axes of positions; None chooses as said above.
+            or three axes of positions; "encoder:1" is the second call of a shared layer, and over all calls of a layer
+            the maps are summed before what speaks against the target is cut off. None chooses as said above.
         relu: whether evidence against the target is cut off, as in the paper.
         interpolation: "linear" or "nearest", how the map is spread over the input's size; None keeps the layer's size.
         data_format: "channels_last" or "channels_first", where the layer has its channels; None asks the layer, then
@@ -61,18 +62,20 @@ class GradCAM(Method):
     def attribute(self, probe: "Probe", inputs: Any, selections: tuple[Selection, ...]) -> dict[str, Any]:
         """See `Method.attribute`."""
         wanted = self._last_with_positions(probe, inputs) if self.layer is None else self.layer
-        layer, path = walk.locate(probe.model, wanted)
-        first = self._channels_first(layer)
+        tap, path = place.locate(probe.model, wanted)
+        first = self._channels_first(tap.layer)
         maps, outputs, scores, steepest = [], [], [], 0.0
-        for chunk in probe.at(layer).gradients(inputs, selections):
-            rank = len(chunk.point.shape)
-            if not 3 <= rank <= 5:
-                raise ValueError(
-                    f"layer must return one, two or three axes of positions beside batch and channels; "
-                    f"{path!r} returns shape {tuple(chunk.point.shape)}. Choose a layer before pooling or flattening."
-                )
-            steepest = max(steepest, float(ops.max(ops.abs(chunk.gradient))))
-            maps.append(ops.convert_to_numpy(_map(chunk.point, chunk.gradient, first)))
+        for chunk in probe.at(tap).gradients(inputs, selections):
+            calls = []
+            for point, gradient in zip(*map(_listed, (chunk.point, chunk.gradient)), strict=True):
+                if not 3 <= len(point.shape) <= 5:
+                    raise ValueError(
+                        f"layer must return one, two or three axes of positions beside batch and channels; "
+                        f"{path!r} returns shape {tuple(point.shape)}. Choose a layer before pooling or flattening."
+                    )
+                steepest = max(steepest, float(ops.max(ops.abs(gradient))))
+                calls.append(ops.convert_to_numpy(_map(point, gradient, first)))
+            maps.append(place.merge_calls(calls))
             outputs.append(keras.tree.map_structure(ops.convert_to_numpy, chunk.outputs))
             scores.append(ops.convert_to_numpy(chunk.scores))
         warn_if_flat(np.asarray(steepest), f"layer {path!r}")
@@ -109,6 +112,10 @@ class GradCAM(Method):
             "layer must be given: no layer before the output returns feature maps of the inputs' number of axes. "
             f"The last layers return: {shapes or 'nothing'}. Pass GradCAM(layer=...), a layer of shape (positions, C)."
         )
+
+
+def _listed(calls: Any) -> list:
+    return calls if isinstance(calls, list) else [calls]
 
 
 def _map(point: Any, gradient: Any, channels_first: bool) -> Any:

@@ -126,11 +126,32 @@ def test_channels_first_is_honoured(rng):
     np.testing.assert_allclose(turned.values[:, 0], want.values[..., 0], rtol=1e-4, atol=1e-7)
 
 
-def test_a_shared_layer_is_refused_until_a_call_can_be_named():
-    inputs, shared = keras.Input((6, 6, 1)), L.Conv2D(1, 3, padding="same", name="shared")
+def test_a_shared_layer_gives_the_sum_of_its_calls_or_the_one_that_is_named(rng):
+    inputs, shared = keras.Input((6, 6, 1)), L.Conv2D(1, 3, padding="same", name="shared", bias_initializer="ones")
+    head = L.Dense(2, bias_initializer="ones")
+    pool = L.GlobalAveragePooling2D()
+    model = keras.Model(inputs, head(pool(shared(shared(inputs)))))
+    first, second = (L.Conv2D(1, 3, padding="same", name=name) for name in ("first", "second"))
+    apart = keras.Model(inputs, head(pool(second(first(inputs)))))
+    for layer in (first, second):
+        layer.set_weights(shared.get_weights())
+    x = rng.normal(size=(2, 6, 6, 1))
+    want = [GradCAM(layer=name, relu=False).explain(apart, x, 1).values for name in ("first", "second")]
+    for call in (0, 1):
+        got = GradCAM(layer=f"shared:{call}", relu=False).explain(model, x, 1)
+        np.testing.assert_allclose(got.values, want[call], rtol=1e-5, atol=1e-8)
+        assert got.layer == f"shared:{call}"
+    both = GradCAM(layer="shared", relu=False).explain(model, x, 1)
+    np.testing.assert_allclose(both.values, want[0] + want[1], rtol=1e-5, atol=1e-8)
+    with pytest.raises(ValueError, match=r"layer must be called 3 times; 'shared' is not"):
+        GradCAM(layer="shared:2").explain(model, x, 1)
+
+
+def test_calls_of_different_shapes_are_not_summed(rng):
+    inputs, shared = keras.Input((6, 6, 1)), L.Conv2D(1, 3, name="shared")
     model = keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(shared(shared(inputs)))))
-    with pytest.raises(ValueError, match=r"layer must be called once .* 'shared' is called 2 times"):
-        GradCAM(layer="shared").explain(model, np.ones((1, 6, 6, 1)))
+    with pytest.raises(ValueError, match=r"layer must return one shape at all of its 2 calls .* layer='encoder:0'"):
+        GradCAM(layer="shared").explain(model, rng.normal(size=(1, 6, 6, 1)))
 
 
 def two_headed():

@@ -126,9 +126,21 @@ def test_tokens_are_explained_at_their_embedding():
     np.testing.assert_allclose(got.values.sum((1, 2)), model(tokens)[:, 1] - from_zero, rtol=1e-4, atol=1e-6)
 
 
-def test_tokens_without_a_layer_are_refused_with_the_way_out():
-    with pytest.raises(ValueError, match=r"x must be floats .* received dtype int32.*layer="):
-        IntegratedGradients().explain(token_model(), np.ones((1, 5), "int32"))
+def test_the_embedding_of_tokens_is_found(rng):
+    model, tokens = token_model(), rng.integers(1, 9, (3, 5)).astype("int32")
+    got = IntegratedGradients().explain(model, tokens, target=1)
+    assert got.layer == "embedding"
+    np.testing.assert_array_equal(got.values, IntegratedGradients(layer="embedding").explain(model, tokens, 1).values)
+
+
+def test_integers_without_one_embedding_are_refused_with_the_way_out():
+    layers, inputs = keras.layers, keras.Input((5,), dtype="int32")
+    hidden = layers.Embedding(9, 2, name="one")(inputs) + layers.Embedding(9, 2, name="two")(inputs)
+    several = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(hidden)))
+    none = keras.Model(inputs, layers.Dense(2)(layers.CategoryEncoding(9, "multi_hot")(inputs)))
+    for model, match in ((several, "has the embeddings one, two.*layer="), (none, r"runs no keras.layers.Embedding")):
+        with pytest.raises(ValueError, match=rf"x must be floats .* received dtype int32, and the model {match}"):
+            IntegratedGradients().explain(model, np.ones((1, 5), "int32"))
 
 
 def test_a_layer_that_cannot_stand_for_the_input_is_refused():
