@@ -4,5 +4,6 @@ from keras_arch.explain.attribution import Attribution
 from keras_arch.explain.cam.grad_cam import GradCAM
 from keras_arch.explain.gradient.integrated_gradients import IntegratedGradients
 from keras_arch.explain.method import Method
+from keras_arch.explain.region_target import BoxTarget, MaskTarget
 
-__all__ = ["Attribution", "GradCAM", "IntegratedGradients", "Method"]
+__all__ = ["Attribution", "BoxTarget", "GradCAM", "IntegratedGradients", "MaskTarget", "Method"]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,15 @@ import numpy as np
 from keras_arch.core import check, optional
 
 _FORMAT = 1
+_KEPT = ("method", "layer")  # not per sample
+_LINEAR = ("values", "scores", "baseline_scores", "convergence_delta")
+_REDUCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sum": lambda leaf: leaf.sum(-1, keepdims=True),
+    "mean": lambda leaf: leaf.mean(-1, keepdims=True),
+    "absolute": lambda leaf: np.abs(leaf).sum(-1, keepdims=True),
+    "max": lambda leaf: np.abs(leaf).max(-1, keepdims=True),
+    "norm": lambda leaf: np.sqrt(np.square(leaf).sum(-1, keepdims=True)),
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -76,13 +86,109 @@ class Attribution:
         def pick(leaf: Any) -> Any:
             return leaf[key] if isinstance(leaf, np.ndarray) else leaf
 
-        kept = ("method", "layer")
-        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in kept}
+        parts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in _KEPT}
         return dataclasses.replace(self, **{name: _map(pick, part) for name, part in parts.items()})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Attribution"]) -> "Attribution":
+        """Join attributions of one model, method and kind of target along the batch axis.
+
+        Raises:
+            ValueError: for no part, or parts of different structure or method.
+        """
+        parts = list(parts)
+        if not parts:
+            raise ValueError("parts must hold at least one Attribution; received none. Explain a batch first.")
+        first = parts[0]
+        for part in parts[1:]:
+            if part.method != first.method or part.layer != first.layer:
+                raise ValueError(
+                    f"parts must come from one method at one layer; received {first!r} and {part!r}. "
+                    "Concatenate the parts of each method by themselves."
+                )
+        fields = {f.name: [getattr(part, f.name) for part in parts] for f in dataclasses.fields(cls)}
+        return cls(**{name: values[0] if name in _KEPT else _joined(name, values) for name, values in fields.items()})
+
+    def reduce(self, how: str = "sum") -> "Attribution":
+        """One number per position: the last axis of values with three axes or more becomes one long.
+
+        Pixels lose their channels, (N, H, W, C) → (N, H, W, 1), and tokens the axis of their embedding,
+        (N, T, D) → (N, T, 1). Values of rank 2, one per feature, stay as they are.
+
+        Args:
+            how: "sum" (keeps completeness), "mean", "absolute" (Σ|v|), "max" (the largest |v|) or "norm" (√Σv²).
+        Raises:
+            ValueError: for another word.
+
+        >>> model = keras.Sequential([keras.Input((2, 2)), keras.layers.Flatten(),
+        ...                           keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> attribution = ka.explain.IntegratedGradients().explain(model, [[[1.0, 2.0], [3.0, 4.0]]])
+        >>> attribution.reduce().values.round(3).tolist()
+        [[[3.0], [7.0]]]
+        """
+        check.one_of("how", how, tuple(_REDUCTIONS))
+
+        def reduced(leaf: np.ndarray) -> np.ndarray:
+            return leaf if leaf.ndim < 3 else _REDUCTIONS[how](leaf).astype("float32")
+
+        kept = {} if how == "sum" else {"convergence_delta": None}
+        return dataclasses.replace(self, values=_map(reduced, self.values), **kept)
+
+    def __add__(self, other: "Attribution") -> "Attribution":
+        """Values, scores and deltas are added; the rest is kept where both agree."""
+        return self._combined(other, np.add, "added")
+
+    def __sub__(self, other: "Attribution") -> "Attribution":
+        """What changed from `other` to this one: values, scores and deltas are subtracted."""
+        return self._combined(other, np.subtract, "subtracted")
+
+    def __mul__(self, factor: float) -> "Attribution":
+        """Values, scores and deltas times a number."""
+        if not isinstance(factor, int | float | np.number):
+            return NotImplemented
+        return self._linear(lambda leaf: np.asarray(leaf * factor, "float32"))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> "Attribution":
+        """Values, scores and deltas over a number."""
+        return self * (1 / divisor) if isinstance(divisor, int | float | np.number) else NotImplemented
+
+    def __neg__(self) -> "Attribution":
+        """Evidence against the target."""
+        return self * -1.0
+
+    def __abs__(self) -> "Attribution":
+        """Magnitudes of the values; they no longer add up, so there is no delta."""
+        return dataclasses.replace(self, values=_map(np.abs, self.values), convergence_delta=None)
+
+    def _linear(self, function: Any) -> "Attribution":
+        changed = {name: _map(function, getattr(self, name)) for name in _LINEAR if getattr(self, name) is not None}
+        return dataclasses.replace(self, **changed)
+
+    def _combined(self, other: Any, function: Any, word: str) -> "Attribution":
+        if not isinstance(other, Attribution):
+            return NotImplemented
+        shapes = [[leaf.shape for leaf in keras.tree.flatten(part.values)] for part in (self, other)]
+        if shapes[0] != shapes[1] or _outline(self.values) != _outline(other.values):
+            raise ValueError(
+                f"attributions must have equal structures to be {word}; received values of shapes {shapes[0]} and "
+                f"{shapes[1]}. Explain the same inputs at the same place, or reduce() both first."
+            )
+        changed = {}
+        for name in _LINEAR:
+            one, two = getattr(self, name), getattr(other, name)
+            both = one is not None and two is not None
+            changed[name] = keras.tree.map_structure(function, one, two) if both else None
+        for name in ("target", "baseline", "method", "layer"):
+            one, two = getattr(self, name), getattr(other, name)
+            changed[name] = one if _equal(one, two) else None
+        return dataclasses.replace(self, **changed)
 
     def __repr__(self) -> str:
         shapes = [str(leaf.shape) for leaf in keras.tree.flatten(self.values)]
-        parts = [repr(self.method), f"{len(self)} samples", f"values {', '.join(shapes)}"]
+        parts = [] if self.method is None else [repr(self.method)]
+        parts += [f"{len(self)} samples", f"values {', '.join(shapes)}"]
         if self.layer is not None:
             parts.append(f"layer {self.layer!r}")
         if self.convergence_delta is not None:
@@ -128,6 +234,30 @@ class Attribution:
             method = header.pop("method")
             fields = {name: _unpack(part, stored) for name, part in header.items()}
         return cls(**fields, method=keras.saving.deserialize_keras_object(method))
+
+
+def _outline(tree: Any) -> Any:
+    """The structure with every leaf alike."""
+    return _map(lambda leaf: None, tree)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, dict | list | tuple | np.ndarray) or isinstance(other, dict | list | tuple | np.ndarray):
+        if _outline(one) != _outline(other):
+            return False
+        return all(map(np.array_equal, keras.tree.flatten(one), keras.tree.flatten(other)))
+    return bool(one == other)
+
+
+def _joined(name: str, trees: list) -> Any:
+    """Structures of arrays along the batch axis; what is no array has to be the same in all."""
+    if any(_outline(tree) != _outline(trees[0]) for tree in trees):
+        raise ValueError(f"parts must have one structure of {name}. Concatenate explanations of one model and target.")
+    if isinstance(trees[0], dict):
+        return {key: _joined(name, [tree[key] for tree in trees]) for key in trees[0]}
+    if isinstance(trees[0], list | tuple):
+        return type(trees[0])(_joined(name, list(parts)) for parts in zip(*trees, strict=True))
+    return np.concatenate(trees) if isinstance(trees[0], np.ndarray) else trees[0]
 
 
 def _map(function: Any, tree: Any) -> Any:

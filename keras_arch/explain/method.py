@@ -2,12 +2,14 @@
 
 import dataclasses
 import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
 from keras_arch.core.check import describe, refuse
+from keras_arch.explain import batches as streams
 from keras_arch.explain import target as targets
 from keras_arch.explain.attribution import Attribution
 from keras_arch.explain.target import Selection
@@ -45,7 +47,7 @@ class Method:
         Args:
             model: any Keras model. Its weights are read, never changed; it runs with `training=False`.
             x: samples, batch axis first: an array, tensor or nested list; or several of them in the model's own
-                structure (list, tuple or dict).
+                structure (list, tuple or dict); or a dataset of batches, as in `stream`, whose explanations are joined.
             target: what is explained. None: the predicted class, or the value itself for a head of one unit. An int;
                 ints, one per sample; a tuple, one index per axis of the output; a float array of weights shaped like
                 the output; a function from the outputs to (N,); a dict or list of these for several outputs.
@@ -64,6 +66,47 @@ class Method:
         >>> ka.explain.IntegratedGradients().explain(model, [[1.0, 3.0]]).values.round(4).tolist()
         [[1.0, 3.0]]
         """
+        options = {"output": output, "batch_size": batch_size, "verbose": verbose, "jit_compile": jit_compile}
+        if streams.is_stream(x):
+            return Attribution.concatenate(self.stream(model, x, target, **options))
+        return self._explain(model, x, target, **options)
+
+    def stream(self, model: keras.Model, x: Any, target: Any = None, **options: Any) -> Iterator[Attribution]:
+        """Explain samples batch by batch, at constant memory however many there are.
+
+        Args:
+            model: as in `explain`.
+            x: a `tf.data.Dataset`, `keras.utils.PyDataset`, PyTorch `DataLoader` or iterator whose elements are batches
+                of inputs, or tuples that begin with them. Arrays are cut into batches of `batch_size`.
+            target: as in `explain`; a list or array holds one entry per sample of the whole stream.
+            **options: as in `explain`.
+        Yields:
+            An `Attribution` for each batch.
+
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
+        >>> batches = iter([np.ones((2, 2)), np.zeros((1, 2))])
+        >>> [len(part) for part in ka.explain.IntegratedGradients().stream(model, batches)]
+        [2, 1]
+        """
+        if not streams.is_stream(x):
+            x = streams.cut(as_inputs(model, x), options.get("batch_size", 32))
+        done = 0
+        for inputs in streams.batches(x):
+            inputs = as_inputs(model, inputs)
+            count = len(keras.tree.flatten(inputs)[0])
+            yield self._explain(model, inputs, streams.part_of_target(target, done, count), **options)
+            done += count
+
+    def _explain(
+        self,
+        model: keras.Model,
+        x: Any,
+        target: Any,
+        output: str = "model",
+        batch_size: int = 32,
+        verbose: bool = False,
+        jit_compile: bool = False,
+    ) -> Attribution:
         if not isinstance(model, keras.Model):
             raise refuse("model", "must be a keras.Model", model, "Wrap a layer in keras.Sequential.")
         from keras_arch.explain.probe import Probe

@@ -221,7 +221,7 @@ class Probe:
 
 
 def _values(selections: tuple[Selection, ...]) -> list:
-    return [part.value for part in selections if part.kind in ("index", "weights")]
+    return [part.value for part in selections if part.kind in ("index", "weights", "measure")]
 
 
 def _samples(trees: Any) -> int:

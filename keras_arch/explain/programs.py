@@ -81,7 +81,7 @@ def program(
         A function of (batched, shared) that never traces again.
     """
     functions = tuple(_weak(part.value) for part in scene.selections if part.kind == "function")
-    kinds = tuple((part.path, part.kind) for part in scene.selections)
+    kinds = tuple((part.path, part.kind, part.measure) for part in scene.selections)
     taps = tuple((weakref.ref(one.layer), one.call) for one in scene.taps)
     key = (kind, scene.output, kinds, taps, functions, scene.amendment, jit_compile, _signature((batched, shared)))
     with _LOCK:
@@ -102,7 +102,8 @@ def _work(
     def work(batched: tuple, shared: tuple) -> Any:
         pending = iter(functions)
         parts = tuple(
-            Selection(path, name, _strong(next(pending)) if name == "function" else None) for path, name in kinds
+            Selection(path, name, _strong(next(pending)) if name == "function" else None, measure)
+            for path, name, measure in kinds
         )
         tapped = tuple(Tap(layer(), call) for layer, call in taps)
         return kind(Scene(model(), tapped, output, parts, amendment), *batched, *shared)

@@ -1,5 +1,6 @@
 """What is explained: one scalar per sample, picked out of a model's outputs."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +18,17 @@ class Selection:
 
     Attributes:
         path: keys and positions that lead to the output it reads, empty for a model with one output.
-        kind: "predicted" (the class with the largest output), "index", "weights" or "function".
+        kind: "predicted" (the class with the largest output), "index", "weights", "measure" or "function".
         value: None; int32 array (N, R) with one index per axis of the output; float32 array of the output's shape;
-            or the function. N: samples, R: axes of the output without the batch.
+            float32 array (N, …), one row per sample, for `measure`; or the function. N: samples, R: axes of the output
+            without the batch.
+        measure: for that kind the hashable function from outputs and `value` to (N,).
     """
 
     path: tuple
     kind: str
     value: Any = None
+    measure: Callable | None = None
 
 
 def select(target: Any, outputs: Any, samples: int) -> tuple[Selection, ...]:
@@ -35,7 +39,8 @@ def select(target: Any, outputs: Any, samples: int) -> tuple[Selection, ...]:
             index per sample; a tuple, one index per axis of the output; a float array of weights shaped like the
             output, for one sample or for all; a function from the model's outputs to (N,); or, for several outputs, a
             dict or list with one of these per explained output, whose scores are summed (an output left out of the
-            dict does not count; in a list, name every output).
+            dict does not count; in a list, name every output). `MaskTarget` and `BoxTarget` are values of this
+            package that know more than one index.
         outputs: structure of `keras.KerasTensor`, as `tap.survey` gives it.
         samples: N.
     Raises:
@@ -48,6 +53,8 @@ def select(target: Any, outputs: Any, samples: int) -> tuple[Selection, ...]:
 
 
 def _select(target: Any, outputs: Any, samples: int, path: tuple) -> list[Selection]:
+    if hasattr(target, "selection"):
+        return [target.selection(outputs, samples, path)]
     if callable(target):
         return [Selection(path, "function", target)]
     if isinstance(outputs, dict | list | tuple):
@@ -133,12 +140,14 @@ def score(selections: tuple[Selection, ...], values: list, outputs: Any) -> Any:
         output = outputs
         for key in selection.path:
             output = output[key]
+        if selection.kind == "measure":
+            value = functools.partial(selection.measure, value)
         total = total + _score(selection.kind, value, output)
     return total
 
 
 def _score(kind: str, value: Any, output: Any) -> Any:
-    if kind == "function":
+    if kind in ("function", "measure"):
         return _of_function(value, output)
     output = ops.cast(output, "float32")
     if kind == "weights":

@@ -81,3 +81,95 @@ def test_a_printed_attribution_is_short(attribution):
     assert text.startswith("Attribution(IntegratedGradients(baseline={'a': array")
     assert "5 samples, values (5, 4), (5, 2), completeness error" in text
     assert len(text) < 200
+
+
+def net(units=1):
+    dense = L.Dense(units, kernel_initializer="random_normal", bias_initializer="ones")
+    return keras.Sequential([keras.Input((3, 2)), L.Flatten(), dense])
+
+
+@pytest.fixture(scope="module")
+def two():
+    keras.utils.set_random_seed(1)
+    x = np.random.default_rng(1).normal(size=(4, 3, 2)).astype("float32")
+    return [IntegratedGradients().explain(net(), x) for _ in range(2)], x
+
+
+def test_sums_and_differences_are_those_of_values_scores_and_deltas(two):
+    (a, b), x = two
+    for got, sign in ((a + b, 1), (a - b, -1)):
+        np.testing.assert_array_equal(got.values, a.values + sign * b.values)
+        np.testing.assert_array_equal(got.scores, a.scores + sign * b.scores)
+        change = got.scores - got.baseline_scores
+        np.testing.assert_allclose(got.values.sum((1, 2)), change, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(got.convergence_delta, got.values.sum((1, 2)) - change, atol=1e-5)
+        np.testing.assert_array_equal(got.inputs, x)
+        assert got.method == a.method
+        assert (got.baseline is None) == (a.baseline is None)
+
+
+def test_numbers_scale_and_magnitudes_lose_the_delta(two):
+    (a, _), _ = two
+    for got in (2 * a, a * 2.0, a / 0.5):
+        np.testing.assert_allclose(got.values, 2 * a.values)
+        np.testing.assert_allclose(got.convergence_delta, 2 * a.convergence_delta)
+        assert got.values.dtype == got.scores.dtype == np.float32
+    np.testing.assert_array_equal((-a).values, -a.values)
+    np.testing.assert_array_equal(abs(a).values, np.abs(a.values))
+    assert abs(a).convergence_delta is None
+    with pytest.raises(TypeError):
+        a + 1
+    with pytest.raises(TypeError):
+        a * a
+
+
+def test_other_methods_and_structures(two, attribution):
+    (a, _), x = two
+    other = IntegratedGradients(steps=3).explain(net(), x)
+    assert (a - other).method is None
+    assert "None" not in repr(a - other)
+    with pytest.raises(ValueError, match=r"attributions must have equal structures to be added; .*\(4, 3, 2\)"):
+        a + attribution
+    with pytest.raises(ValueError, match="attributions must have equal structures to be subtracted"):
+        a - a[:2]
+
+
+@pytest.mark.parametrize(
+    ("how", "want"),
+    [
+        ("sum", lambda v: v.sum(-1)),
+        ("mean", lambda v: v.mean(-1)),
+        ("absolute", lambda v: np.abs(v).sum(-1)),
+        ("max", lambda v: np.abs(v).max(-1)),
+        ("norm", lambda v: np.linalg.norm(v, axis=-1)),
+    ],
+)
+def test_channels_are_reduced(two, how, want):
+    (a, _), _ = two
+    got = a.reduce(how)
+    assert got.values.shape == (4, 3, 1)
+    np.testing.assert_allclose(got.values[..., 0], want(a.values), rtol=1e-6)
+    assert (got.convergence_delta is None) == (how != "sum")
+
+
+def test_features_without_channels_are_not_reduced(attribution):
+    keras.tree.map_structure(np.testing.assert_array_equal, attribution.reduce().values, attribution.values)
+    with pytest.raises(ValueError, match="how must be"):
+        attribution.reduce("median")
+
+
+def test_parts_are_joined_to_the_whole(attribution):
+    whole = Attribution.concatenate([attribution[:2], attribution[2:]])
+    for got, want in zip(leaves(whole), leaves(attribution), strict=True):
+        np.testing.assert_array_equal(got, want)
+    assert whole.method == attribution.method
+    with pytest.raises(ValueError, match="parts must hold at least one"):
+        Attribution.concatenate([])
+
+
+def test_parts_of_other_methods_or_structures_are_not_joined(two, attribution):
+    (a, _), x = two
+    with pytest.raises(ValueError, match="parts must come from one method at one layer"):
+        Attribution.concatenate([a, IntegratedGradients(steps=3).explain(net(), x)])
+    with pytest.raises(ValueError, match="parts must .* one structure of values|parts must come from one method"):
+        Attribution.concatenate([a, attribution])
