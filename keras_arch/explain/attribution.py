@@ -13,7 +13,7 @@ import numpy as np
 from keras_arch.core import check, optional
 
 _FORMAT = 1
-_KEPT = ("method", "layer")  # not per sample
+_KEPT = ("method", "layer", "output")  # not per sample
 _LINEAR = ("values", "scores", "baseline_scores", "convergence_delta")
 _REDUCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sum": lambda leaf: leaf.sum(-1, keepdims=True),
@@ -44,6 +44,9 @@ class Attribution:
         baseline_scores: (N,) F(baseline), else None.
         convergence_delta: (N,) delta, else None.
         layer: path of the layer that a method looked at, else None.
+        details: what the method found beside the values, by name, such as the fidelity of a surrogate: arrays with N
+            rows; or None.
+        output: which numbers of the model counted: "model", "logits" or "probabilities".
 
     >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, kernel_initializer="ones")])
     >>> attribution = ka.explain.IntegratedGradients().explain(model, [[1.0, 3.0], [2.0, 2.0]])
@@ -63,6 +66,8 @@ class Attribution:
     baseline_scores: np.ndarray | None = None
     convergence_delta: np.ndarray | None = None
     layer: str | None = None
+    details: dict[str, np.ndarray] | None = None
+    output: str = "model"
 
     @property
     def completeness_error(self) -> np.ndarray | None:
@@ -101,9 +106,9 @@ class Attribution:
             raise ValueError("parts must hold at least one Attribution; received none. Explain a batch first.")
         first = parts[0]
         for part in parts[1:]:
-            if part.method != first.method or part.layer != first.layer:
+            if any(getattr(part, name) != getattr(first, name) for name in _KEPT):
                 raise ValueError(
-                    f"parts must come from one method at one layer; received {first!r} and {part!r}. "
+                    f"parts must come from one method at one layer and output; received {first!r} and {part!r}. "
                     "Concatenate the parts of each method by themselves."
                 )
         fields = {f.name: [getattr(part, f.name) for part in parts] for f in dataclasses.fields(cls)}
@@ -180,7 +185,7 @@ class Attribution:
             one, two = getattr(self, name), getattr(other, name)
             both = one is not None and two is not None
             changed[name] = keras.tree.map_structure(function, one, two) if both else None
-        for name in ("target", "baseline", "method", "layer"):
+        for name in ("target", "baseline", "method", "layer", "details"):
             one, two = getattr(self, name), getattr(other, name)
             changed[name] = one if _equal(one, two) else None
         return dataclasses.replace(self, **changed)

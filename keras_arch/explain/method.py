@@ -115,7 +115,7 @@ class Method:
         probe = Probe(model, output=output, batch_size=batch_size, verbose=verbose, jit_compile=jit_compile)
         samples = len(keras.tree.flatten(inputs)[0])
         selections = targets.select(target, probe.survey(inputs).outputs, samples)
-        return Attribution(inputs=inputs, method=self, **self.attribute(probe, inputs, selections))
+        return Attribution(inputs=inputs, method=self, output=output, **self.attribute(probe, inputs, selections))
 
     def attribute(self, probe: "Probe", inputs: Any, selections: tuple[Selection, ...]) -> dict[str, Any]:
         """Compute the fields of the `Attribution`, except inputs and method; for subclasses to define.
@@ -174,6 +174,8 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _brief(value: Any) -> str:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return repr(value)
     return f"array{value.shape}" if isinstance(value, np.ndarray) else describe(value)
 
 

@@ -83,13 +83,16 @@ class MaskTarget:
         return Selection(path, "weights", np.moveaxis(weights, -1, 1) if first else weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _OwnMask:
     """Sum of one class over the positions where it is the largest."""
 
     index: int
     mean: bool
     channels_first: bool
+
+    def __repr__(self) -> str:
+        return f"MaskTarget({self.index}{', mean=True' if self.mean else ''})"
 
     def __call__(self, nothing: Any, outputs: Any) -> Any:
         if self.channels_first:

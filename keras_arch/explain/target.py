@@ -209,6 +209,8 @@ def record(selections: tuple[Selection, ...]) -> Any:
 def _record(selection: Selection) -> Any:
     if selection.kind == "function":
         return getattr(selection.value, "__qualname__", type(selection.value).__qualname__)
+    if selection.kind == "measure" and not selection.value.size:
+        return repr(selection.measure)
     if selection.kind == "index" and selection.value.shape[1] == 1:
         return np.array(selection.value[:, 0])
     return np.array(selection.value)

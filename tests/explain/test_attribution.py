@@ -1,5 +1,7 @@
 """Attributions: samples picked, numbers stored and read again."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ def attribution():
 
 
 def leaves(attribution):
-    parts = {name: value for name, value in vars(attribution).items() if name not in ("method", "layer")}
+    parts = {name: value for name, value in vars(attribution).items() if name not in ("method", "layer", "output")}
     return [leaf for leaf in keras.tree.flatten(parts) if isinstance(leaf, np.ndarray)]
 
 
@@ -51,6 +53,7 @@ def test_a_stored_attribution_is_read_without_pickle(attribution, tmp_path):
     again = Attribution.load(tmp_path / "a.npz")
     assert again.method == attribution.method
     assert again.layer is None
+    assert again.output == "model"
     keras.tree.assert_same_structure(again.values, attribution.values)
     assert isinstance(again.predictions, tuple)
     for got, want in zip(leaves(again), leaves(attribution), strict=True):
@@ -173,3 +176,18 @@ def test_parts_of_other_methods_or_structures_are_not_joined(two, attribution):
         Attribution.concatenate([a, IntegratedGradients(steps=3).explain(net(), x)])
     with pytest.raises(ValueError, match="parts must .* one structure of values|parts must come from one method"):
         Attribution.concatenate([a, attribution])
+
+
+def test_details_and_the_output_follow(two, tmp_path):
+    (a, _), x = two
+    known = dataclasses.replace(a, details={"fidelity": np.arange(4.0)}, output="logits")
+    np.testing.assert_array_equal(known[1:3].details["fidelity"], [1, 2])
+    known.save(tmp_path / "a.npz")
+    again = Attribution.load(tmp_path / "a.npz")
+    np.testing.assert_array_equal(again.details["fidelity"], np.arange(4.0))
+    assert again.output == "logits"
+    joined = Attribution.concatenate([known[:1], known[1:]])
+    np.testing.assert_array_equal(joined.details["fidelity"], np.arange(4.0))
+    with pytest.raises(ValueError, match="parts must come from one method at one layer and output"):
+        Attribution.concatenate([a, known])
+    assert IntegratedGradients().explain(net(), x, output="logits").output == "logits"

@@ -48,8 +48,10 @@ def test_without_a_mask_the_positions_of_the_class_count(rng, mean):
     outputs = convert(model(x))
     own = outputs.argmax(-1) == 2
     want = (outputs[..., 2] * own).sum((1, 2))
-    got = explain(model, x, MaskTarget(2, mean=mean)).scores
-    np.testing.assert_allclose(got, want / np.maximum(own.sum((1, 2)), 1) if mean else want, rtol=1e-5, atol=1e-6)
+    got = explain(model, x, MaskTarget(2, mean=mean))
+    want = want / np.maximum(own.sum((1, 2)), 1) if mean else want
+    np.testing.assert_allclose(got.scores, want, rtol=1e-5, atol=1e-6)
+    assert got.target == ("MaskTarget(2, mean=True)" if mean else "MaskTarget(2)")
 
 
 def test_channels_may_come_first(rng):
