@@ -128,8 +128,8 @@ def show_bars(ax: "Axes", numbers: np.ndarray, colored: bool) -> None:
     ax.xaxis.get_major_locator().set_params(integer=True)
 
 
-def explain_colors(ax: "Axes", color_map: Any, signed: bool, limit: float) -> None:
-    """Draw the colour bar, with what its ends mean.
+def explain_colors(ax: "Axes", color_map: Any, signed: bool, limit: float, below: bool = False) -> None:
+    """Draw the colour bar, beside the picture or below it, with what its ends mean.
 
     >>> ax = new_axes(True)
     >>> explain_colors(ax, heats.color_map(None, True), True, 2.0)
@@ -140,7 +140,8 @@ def explain_colors(ax: "Axes", color_map: Any, signed: bool, limit: float) -> No
     from matplotlib.colors import Normalize
 
     scale = ScalarMappable(Normalize(-limit if signed else 0, limit), color_map)
-    bar = ax.figure.colorbar(scale, ax=ax, fraction=0.05, pad=0.03)
+    place = {"location": "bottom", "shrink": 0.6, "aspect": 40} if below else {"fraction": 0.05}
+    bar = ax.figure.colorbar(scale, ax=ax, pad=0.03, **place)
     bar.set_label(
         "against the target    |    for the target" if signed else "evidence for the target", fontsize="small"
     )
