@@ -13,6 +13,7 @@ SMALL = {
     "elman_network": {"epochs": 2, "files": 8, "units": 48},
     "encoder_decoder": {"epochs": 1, "count": 500 + 64 * 30, "longest": 16, "features": 48, "blocks": 1},
     "explain_digits": {"epochs": 1},
+    "explain_without_gradients": {"epochs": 4, "masks": 400},
     "forecast_co2": {"epochs": 10, "units": 16},
     "forecast_sunspots": {"epochs": 15, "units": 16},
     "language_model": {"files": 9, "length": 64, "features": 48, "blocks": 1, "steps": 40},
@@ -36,6 +37,9 @@ SHOWN = {
     ),
     "encoder_decoder": lambda shares, printed: shares[0] > 0.2 and shares[2] > 0.999,  # the commonest letter: 0.1
     "explain_digits": lambda error, printed: 0 <= error < 0.05 and "explanations.png" in printed,
+    "explain_without_gradients": lambda found, printed: (
+        found["distance"] < 1e-5 and found["fidelity"] > 0.3 and "Shapley values sees" in printed
+    ),
     "forecast_co2": lambda errors, printed: errors["encoder and decoder"] < 0.8 * errors["last month"],
     "forecast_sunspots": lambda errors, printed: (
         max(errors[name] for name in ("many-to-one", "sequence", "parallel")) < 1.5 * errors["last cycle"]

@@ -262,7 +262,12 @@ def _joined(name: str, trees: list) -> Any:
         return {key: _joined(name, [tree[key] for tree in trees]) for key in trees[0]}
     if isinstance(trees[0], list | tuple):
         return type(trees[0])(_joined(name, list(parts)) for parts in zip(*trees, strict=True))
-    return np.concatenate(trees) if isinstance(trees[0], np.ndarray) else trees[0]
+    if not isinstance(trees[0], np.ndarray):
+        return trees[0]
+    if name == "details" and trees[0].ndim == 2:  # as many columns as the batch has features, filled up with NaN
+        wide = max(tree.shape[1] for tree in trees)
+        trees = [np.pad(tree, ((0, 0), (0, wide - tree.shape[1])), constant_values=np.nan) for tree in trees]
+    return np.concatenate(trees)
 
 
 def _map(function: Any, tree: Any) -> Any:

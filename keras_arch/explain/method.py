@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_arch.core.check import describe, refuse
+from keras_arch.core.value import Value
 from keras_arch.explain import batches as streams
 from keras_arch.explain import target as targets
 from keras_arch.explain.attribution import Attribution
@@ -176,7 +177,9 @@ def _same(one: Any, other: Any) -> bool:
 def _brief(value: Any) -> str:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return repr(value)
-    return f"array{value.shape}" if isinstance(value, np.ndarray) else describe(value)
+    if isinstance(value, np.ndarray):
+        return f"array{value.shape}"
+    return repr(value) if isinstance(value, Method | Value) else describe(value)
 
 
 def as_inputs(model: keras.Model, x: Any) -> Any:

@@ -122,22 +122,26 @@ class Probe:
         Returns:
             float32 array (N, K).
         """
-        samples = _samples(inputs)
-        pairs = samples * count
-        size = self._size(pairs)
-        values = _values(selections)
-        advance = self._progress(-(-pairs // size))
-        found = np.empty(pairs, "float32")
-        for first in range(0, pairs, size):
-            pair = np.minimum(np.arange(first, first + size), pairs - 1)
-            rows, versions = np.divmod(pair, count)
-            arrays = keras.tree.map_structure(lambda leaf, rows=rows: leaf[rows], [values, inputs])
-            batched = keras.tree.map_structure(backend.engine().tensor, (*arrays, tuple(arguments(rows, versions))))
-            scores = self._program(Variation(change), selections, batched)(batched, ())
-            stop = min(first + size, pairs)
-            found[first:stop] = backend.engine().array(scores)[: stop - first]
-            advance()
-        return found.reshape(samples, count)
+        engine, samples = backend.engine(), _samples(inputs)
+        most = self._size(samples)
+        blocks = [slice(first, min(first + most, samples)) for first in range(0, samples, most)]
+        advance = self._progress(
+            sum(-(-_length(block) * count // self._size(_length(block) * count)) for block in blocks)
+        )
+        found = np.empty((samples, count), "float32")
+        for block, (_, kept) in zip(blocks, self._chunks(samples, [_values(selections), inputs]), strict=True):
+            pairs = _length(block) * count
+            size, scores = self._size(pairs), np.empty(pairs, "float32")
+            for first in range(0, pairs, size):
+                rows, versions = np.divmod(np.minimum(np.arange(first, first + size), pairs - 1), count)
+                arrays = (rows.astype("int32"), tuple(arguments(block.start + rows, versions)))
+                batched = keras.tree.map_structure(engine.tensor, arrays)
+                chunk = self._program(Variation(change), selections, batched, (kept,))(batched, (kept,))
+                stop = min(first + size, pairs)
+                scores[first:stop] = engine.array(chunk)[: stop - first]
+                advance()
+            found[block] = scores.reshape(-1, count)
+        return found
 
     def accumulate(
         self,
@@ -224,12 +228,16 @@ def _values(selections: tuple[Selection, ...]) -> list:
     return [part.value for part in selections if part.kind in ("index", "weights", "measure")]
 
 
+def _length(rows: slice) -> int:
+    return rows.stop - rows.start
+
+
 def _samples(trees: Any) -> int:
     return keras.tree.flatten(trees)[0].shape[0]
 
 
 def _cut(results: Any, rows: slice) -> Any:
-    count = rows.stop - rows.start
+    count = _length(rows)
     return keras.tree.map_structure(lambda tensor: tensor if tensor.shape[0] == count else tensor[:count], results)
 
 

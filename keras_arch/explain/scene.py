@@ -187,8 +187,9 @@ class Variation:
 
     change: Callable
 
-    def __call__(self, scene: Scene, values: list, inputs: Any, arguments: Any) -> Any:
-        """Scores (P,) of a chunk of P changed samples."""
+    def __call__(self, scene: Scene, rows: Any, arguments: Any, block: list) -> Any:
+        """Scores (P,) of P changed samples: `rows` (P,) of a block, which is [values of the target, inputs]."""
+        values, inputs = keras.tree.map_structure(lambda leaf: ops.take(leaf, rows, axis=0), block)
         return scene.forward(values, self.change(inputs, *arguments))[1]
 
 

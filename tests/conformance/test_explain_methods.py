@@ -5,6 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
+from conformance import perturbation_checks
 from conformance.zoo import ZOO, Case
 
 from keras_arch import explain
@@ -93,7 +94,11 @@ def check_integrated_gradients(name: str, case: Case) -> None:
             assert leaves[0].shape == eager(case)[0].shape
 
 
-CHECKS = {"GradCAM": check_grad_cam, "IntegratedGradients": check_integrated_gradients}
+CHECKS = {
+    "GradCAM": check_grad_cam,
+    "IntegratedGradients": check_integrated_gradients,
+    **perturbation_checks.CHECKS,
+}
 
 
 def public_methods() -> set[str]:

@@ -188,6 +188,10 @@ def test_details_and_the_output_follow(two, tmp_path):
     assert again.output == "logits"
     joined = Attribution.concatenate([known[:1], known[1:]])
     np.testing.assert_array_equal(joined.details["fidelity"], np.arange(4.0))
+    few, many = (dataclasses.replace(a, details={"features": np.ones((4, size))}) for size in (2, 3))
+    wide = Attribution.concatenate([few, many]).details["features"]
+    assert wide.shape == (8, 3)
+    assert np.isnan(wide[:4, 2]).all()
     with pytest.raises(ValueError, match="parts must come from one method at one layer and output"):
         Attribution.concatenate([a, known])
     assert IntegratedGradients().explain(net(), x, output="logits").output == "logits"
