@@ -18,6 +18,7 @@ __all__ = [
     "distribution",
     "explain",
     "initializers",
+    "interop",
     "layers",
     "ops",
     "plots",

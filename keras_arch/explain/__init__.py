@@ -1,6 +1,9 @@
 """Explanations of any Keras model: numbers first, pictures second."""
 
 from keras_arch.explain import metrics
+from keras_arch.explain.attention.attention_maps import AttentionMaps, attention_maps
+from keras_arch.explain.attention.attention_rollout import AttentionRollout
+from keras_arch.explain.attention.gradient_attention_rollout import GradientAttentionRollout
 from keras_arch.explain.attribution import Attribution
 from keras_arch.explain.cam.grad_cam import GradCAM
 from keras_arch.explain.evaluation import Evaluation, evaluate
@@ -18,11 +21,14 @@ from keras_arch.explain.shapley.shapley_values import ShapleyValues
 __all__ = [
     "LIME",
     "RISE",
+    "AttentionMaps",
+    "AttentionRollout",
     "Attribution",
     "BoxTarget",
     "Elements",
     "Evaluation",
     "GradCAM",
+    "GradientAttentionRollout",
     "IntegratedGradients",
     "KernelSHAP",
     "MaskTarget",
@@ -33,6 +39,7 @@ __all__ = [
     "ShapleyValues",
     "Superpixels",
     "TabularLIME",
+    "attention_maps",
     "evaluate",
     "metrics",
 ]

@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from conformance import perturbation_checks
+from conformance import attention_checks, perturbation_checks
 from conformance.zoo import ZOO, Case
 
 from keras_arch import explain
@@ -97,6 +97,7 @@ def check_integrated_gradients(name: str, case: Case) -> None:
 CHECKS = {
     "GradCAM": check_grad_cam,
     "IntegratedGradients": check_integrated_gradients,
+    **attention_checks.CHECKS,
     **perturbation_checks.CHECKS,
 }
 
