@@ -1,5 +1,6 @@
 """Pictures of results, as matplotlib figures without global state."""
 
+from keras_arch.plots.attention import attention
 from keras_arch.plots.evaluation import evaluation
 from keras_arch.plots.gallery import gallery
 from keras_arch.plots.measurement import measurement
@@ -12,6 +13,7 @@ from keras_arch.plots.sparsity import sparsity
 from keras_arch.plots.tokens import tokens
 
 __all__ = [
+    "attention",
     "evaluation",
     "gallery",
     "measurement",

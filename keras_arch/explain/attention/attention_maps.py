@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_arch.core import optional
 from keras_arch.core.check import refuse
 from keras_arch.explain import backend, place
 from keras_arch.explain.attention.weights import Reading, attention_layers
@@ -66,6 +67,10 @@ class AttentionMaps:
     def __repr__(self) -> str:
         shown = ", ".join(f"{path} {weights.shape}" for path, weights in self.weights.items())
         return f"AttentionMaps({len(self)} samples, {shown})"
+
+    def plot(self, **options: Any) -> Any:
+        """Draw layers by heads, as `keras_arch.plots.attention` does with the same options; returns a Figure."""
+        return optional.room("plots").attention(self, **options)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write all numbers to a file ".npz", without pickle; `load` reads it.
