@@ -1,19 +1,24 @@
 """Cost of explaining MobileNetV2 (random weights, 224 pixels, batch 8) over the plain compiled passes it needs.
 
-Grad-CAM against one forward pass, goal 1.10; integrated gradients of n steps against n forward and backward passes,
-goal 1.05 at 50 steps (its two extra forward passes weigh more at fewer). Ours and the floor alternate in one process;
-the ratios are medians over neighbouring runs, by the clock and by processor time, which other work on the machine
-disturbs less. One JSON line a case, with the seconds of the first call. Under two minutes on 2 quiet cores:
+Grad-CAM against one forward pass, goal 1.10; integrated gradients and SmoothGrad of n steps against n forward and
+backward passes, goal 1.05 at 50 steps (the extra forward passes, two and one, weigh more at fewer). Ours and the floor
+alternate in one process; the ratios are medians over neighbouring runs, by the clock and by processor time, which other
+work on the machine disturbs less. One JSON line a case, with the seconds of the first call. About three minutes on 2
+quiet cores:
 
     python benchmarks/explain.py
     python benchmarks/explain.py --size 96 --rounds 3      # a quick look
     python benchmarks/explain.py --steps 50
+    python benchmarks/explain.py --memory                  # peak of a process with 500 steps over one with 50, goal 1.1
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,6 +28,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_arch.explain import GradCAM, IntegratedGradients
+from keras_arch.explain.gradient.smooth_grad import SmoothGrad
 
 
 def seconds(run):
@@ -47,18 +53,52 @@ def paired(ours, floor, rounds):
     }
 
 
+def model_and_images(size, batch):
+    """MobileNetV2 with random weights, and normal noise for it."""
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(size, size, 3))
+    return model, np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype("float32")
+
+
+METHODS = {
+    "integrated_gradients": lambda steps: IntegratedGradients(steps=steps),
+    "smooth_grad": lambda steps: SmoothGrad(samples=steps),
+}
+
+
+def peak(name, given):
+    """Largest resident memory, in MiB, of a process of its own that runs a method with 500 and with 50 steps."""
+
+    def run(steps):
+        options = ["--peak", name, "--steps", str(steps), "--size", str(given.size), "--batch", str(given.batch)]
+        done = subprocess.run([sys.executable, __file__, *options], capture_output=True, text=True, check=True)
+        return float(done.stdout.split()[-1])
+
+    few, many = run(50), run(500)
+    return {"case": f"memory_{name}", "goal": 1.1, "ratio": many / few, "mebibytes_500": many, "mebibytes_50": few}
+
+
 def main():
     """Print one JSON line a case."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--size", type=int, default=224, help="pixels per side")
     options.add_argument("--batch", type=int, default=8, help="images")
-    options.add_argument("--steps", type=int, default=16, help="steps of integrated gradients")
+    options.add_argument("--steps", type=int, default=16, help="steps of integrated gradients and SmoothGrad")
     options.add_argument("--rounds", type=int, default=15, help="pairs of runs of Grad-CAM")
+    options.add_argument("--memory", action="store_true", help="measure memory in place of time")
+    options.add_argument("--peak", choices=METHODS, help="only run one method and print the peak in MiB")
     given = options.parse_args()
+    if given.peak:
+        model, x = model_and_images(given.size, given.batch)
+        METHODS[given.peak](given.steps).explain(model, x, 0)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    if given.memory:
+        for name in METHODS:
+            report(peak(name, given), given)
+        return
 
-    keras.utils.set_random_seed(0)
-    model = keras.applications.MobileNetV2(weights=None, input_shape=(given.size, given.size, 3))
-    x = np.random.default_rng(0).normal(size=(given.batch, given.size, given.size, 3)).astype("float32")
+    model, x = model_and_images(given.size, given.batch)
     classes = np.arange(given.batch)
 
     @tf.function
@@ -78,18 +118,22 @@ def main():
             gradient = forward_and_backward(images)
         return gradient.numpy()
 
-    grad_cam, integrated = GradCAM(), IntegratedGradients(steps=given.steps)
-    cases = (
-        ("grad_cam", lambda: grad_cam.explain(model, x, classes), lambda: forward(tf.constant(x)).numpy(), 1.10),
-        (f"integrated_gradients_{given.steps}", lambda: integrated.explain(model, x, classes), passes, 1.05),
-    )
+    grad_cam = GradCAM()
+    cases = [("grad_cam", lambda: grad_cam.explain(model, x, classes), lambda: forward(tf.constant(x)).numpy(), 1.10)]
+    for name, make in METHODS.items():
+        method = make(given.steps)
+        cases.append((f"{name}_{given.steps}", lambda method=method: method.explain(model, x, classes), passes, 1.05))
     for name, ours, floor, goal in cases:
         first, _ = seconds(ours)
         floor()
         rounds = given.rounds if name == "grad_cam" else max(3, given.rounds // 5)
-        line = {"case": name, "goal": goal, **paired(ours, floor, rounds), "first_call": first}
-        rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
-        print(json.dumps({**rounded, "size": given.size, "batch": given.batch}), flush=True)
+        report({"case": name, "goal": goal, **paired(ours, floor, rounds), "first_call": first}, given)
+
+
+def report(line, given):
+    """Print one case."""
+    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in line.items()}
+    print(json.dumps({**rounded, "size": given.size, "batch": given.batch}), flush=True)
 
 
 if __name__ == "__main__":

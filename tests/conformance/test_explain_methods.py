@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from conformance import attention_checks, perturbation_checks
+from conformance import attention_checks, gradient_checks, perturbation_checks
 from conformance.zoo import ZOO, Case
 
 from keras_arch import explain
@@ -98,6 +98,7 @@ CHECKS = {
     "GradCAM": check_grad_cam,
     "IntegratedGradients": check_integrated_gradients,
     **attention_checks.CHECKS,
+    **gradient_checks.CHECKS,
     **perturbation_checks.CHECKS,
 }
 

@@ -91,7 +91,8 @@ class IntegratedGradients(Method):
                 probe.replaced(inputs, start, selections) if layer else probe.predict(start, selections)[1]
             ) / len(starts)
         values = keras.tree.map_structure(lambda leaf: leaf / len(starts), values) if several else values
-        warn_if_flat(values, f"layer {layer!r}" if layer else "the inputs")
+        if any(differ(start, stop) for start in starts):  # at its own baseline a sample has no values
+            warn_if_flat(values, f"layer {layer!r}" if layer else "the inputs")
         return {
             "values": place.merge_calls(values) if layer else values,
             "target": target.record(selections),
@@ -113,3 +114,12 @@ def sums(values: Any) -> np.ndarray:
     leaves = keras.tree.flatten(values)
     total = sum(leaf.reshape(len(leaf), -1).sum(1, dtype="float64") for leaf in leaves)
     return total.astype("float32")
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two structures of arrays, which may spread over each other, differ anywhere.
+
+    >>> differ(np.zeros(2), np.zeros((3, 2)))
+    False
+    """
+    return any(np.any(a != b) for a, b in zip(keras.tree.flatten(one), keras.tree.flatten(other), strict=True))

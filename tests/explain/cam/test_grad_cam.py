@@ -3,9 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from oracles.grad_cam import convolve, grad_cam
 
 from keras_arch.explain import GradCAM
+
+pytestmark = pytest.mark.backend
 
 L = keras.layers
 
@@ -42,9 +45,9 @@ def test_raw_maps_equal_loops_in_numpy(rng):
 def test_the_predicted_class_is_the_default_target(rng):
     model, x = pooled_net(), rng.normal(size=(5, 9, 7, 2)).astype("float32")
     got = GradCAM().explain(model, x)
-    predicted = model(x).numpy().argmax(1)
+    predicted = ops.convert_to_numpy(model(x)).argmax(1)
     np.testing.assert_array_equal(got.target, predicted)
-    np.testing.assert_allclose(got.scores, model(x).numpy().max(1), rtol=1e-5)
+    np.testing.assert_allclose(got.scores, ops.convert_to_numpy(model(x)).max(1), rtol=1e-5)
     np.testing.assert_allclose(got.values, GradCAM().explain(model, x, predicted).values, atol=1e-7)
 
 
@@ -56,7 +59,7 @@ def test_maps_of_probabilities_carry_the_slope_of_the_softmax(rng):
     np.testing.assert_allclose(logits.values[..., 0], numpy_maps(model, x, classes), rtol=1e-4, atol=1e-6)
     # ∂p_k/∂A = p_k (∂z_k/∂A - Σ_j p_j ∂z_j/∂A), so maps of all logits give those of a probability.
     each = np.stack([numpy_maps(model, x, np.full(3, k)) for k in range(3)], -1)  # (N, h, w, K)
-    p = model(x).numpy()
+    p = ops.convert_to_numpy(model(x))
     mean = np.einsum("nhwk,nk->nhw", each, p)
     chosen = np.take_along_axis(p, classes[:, None], 1)
     want = chosen[:, None] * (np.take_along_axis(each, classes[:, None, None, None], -1)[..., 0] - mean)
@@ -74,7 +77,7 @@ def test_a_layer_inside_a_nested_model_is_the_default_and_is_reached_by_path(rng
     assert default.layer == "back/out"
     for choice in ("back/out", "out", backbone.get_layer("out")):
         np.testing.assert_array_equal(GradCAM(layer=choice).explain(model, x, 1).values, default.values)
-    features = backbone(x * 0.5).numpy()
+    features = ops.convert_to_numpy(backbone(x * 0.5))
     want = np.maximum(grad_cam(features, model.layers[-1].get_weights()[0], np.array([1, 1])), 0)
     got = GradCAM(interpolation=None).explain(model, x, 1)
     np.testing.assert_allclose(got.values[..., 0], want, rtol=1e-4, atol=1e-7)
@@ -101,7 +104,7 @@ def test_signals_of_one_and_three_dimensions(rng, axes, conv, pool):
     x = rng.normal(size=(2, *shape, 2)).astype("float32")
     got = GradCAM(relu=False).explain(model, x, 0)
     assert got.values.shape == (2, *shape, 1)
-    features = model.get_layer("features")(x).numpy()
+    features = ops.convert_to_numpy(model.get_layer("features")(x))
     alpha = model.layers[-1].get_weights()[0][:, 0] / np.prod(features.shape[1:-1])
     raw = GradCAM(relu=False, interpolation=None).explain(model, x, 0)
     np.testing.assert_allclose(raw.values[..., 0], features @ alpha, rtol=1e-4, atol=1e-6)

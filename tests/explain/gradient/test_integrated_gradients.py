@@ -3,8 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_arch.explain import IntegratedGradients
+
+pytestmark = pytest.mark.backend
 
 RNG = np.random.default_rng(3)
 
@@ -72,7 +75,9 @@ def test_attributions_add_up_to_the_change_of_the_score():
     model, x = dense_net(), RNG.normal(size=(5, 6)).astype("float32")
     start = RNG.normal(size=(5, 6)).astype("float32")
     got = IntegratedGradients(steps=20, baseline=start).explain(model, x, target=[0, 1, 2, 3, 0])
-    change = np.take_along_axis(model(x).numpy() - model(start).numpy(), np.array([[0], [1], [2], [3], [0]]), 1)[:, 0]
+    change = np.take_along_axis(
+        ops.convert_to_numpy(model(x)) - ops.convert_to_numpy(model(start)), np.array([[0], [1], [2], [3], [0]]), 1
+    )[:, 0]
     np.testing.assert_allclose(got.values.sum(1), change, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(got.convergence_delta, got.values.sum(1) - change, atol=1e-6)
     assert got.completeness_error.max() < 1e-4
@@ -88,7 +93,7 @@ def test_one_baseline_for_all_and_one_per_sample_agree():
 
 def test_the_predicted_class_stays_fixed_along_the_path():
     model, x = dense_net(), RNG.normal(size=(6, 6)).astype("float32")
-    predicted = model(x).numpy().argmax(1)
+    predicted = ops.convert_to_numpy(model(x)).argmax(1)
     free = IntegratedGradients(steps=8).explain(model, x)
     np.testing.assert_array_equal(free.target, predicted)
     np.testing.assert_array_equal(free.values, IntegratedGradients(steps=8).explain(model, x, predicted).values)
@@ -123,7 +128,9 @@ def test_tokens_are_explained_at_their_embedding():
     embedded = model.get_layer("embedding")(tokens)
     mask = keras.ops.not_equal(tokens, 0)
     from_zero = head[1](head[0](keras.ops.zeros_like(embedded), mask=mask))[:, 1]
-    np.testing.assert_allclose(got.values.sum((1, 2)), model(tokens)[:, 1] - from_zero, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        got.values.sum((1, 2)), ops.convert_to_numpy(model(tokens)[:, 1] - from_zero), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_the_embedding_of_tokens_is_found(rng):
@@ -161,6 +168,11 @@ def test_a_saturated_target_warns_with_the_cause():
     model = Closed(lambda t: keras.ops.sum(keras.ops.round(t), axis=-1))
     with pytest.warns(UserWarning, match=r"All gradients at the inputs are zero. Likely causes"):
         got = IntegratedGradients(steps=2).explain(model, np.full((1, 2), 0.2, "float32"))
+    np.testing.assert_array_equal(got.values, 0)
+
+
+def test_a_sample_at_its_own_baseline_is_no_reason_to_warn():
+    got = IntegratedGradients(steps=2).explain(dense_net(), np.zeros((1, 6), "float32"), 1)
     np.testing.assert_array_equal(got.values, 0)
 
 
