@@ -115,6 +115,35 @@ def fake_quant(x: Any, low: Any, high: Any, bits: int = 8, narrow: bool = False,
     return ops.cast(y, dtype)
 
 
+def straight_through(x: Any, y: Any) -> Any:
+    """The values of one tensor with the gradient of another.
+
+    z = y;  dz/dx = 1, dz/dy = 0
+
+    What is rounded over a range that holds all its values has this gradient; it costs no operation on the values.
+
+    Args:
+        x: float tensor that gradients flow to.
+        y: tensor of the same shape and dtype.
+    Returns:
+        Tensor equal to `y`.
+    Source: Bengio et al. 2013, arXiv:1308.3432.
+
+    >>> float(straight_through(ops.convert_to_tensor(0.8), ops.convert_to_tensor(1.0)))
+    1.0
+    """
+
+    @ops.custom_gradient
+    def hand_on(x: Any, y: Any) -> tuple[Any, Any]:
+        def gradient(*args: Any, upstream: Any = None) -> tuple[Any, Any]:
+            upstream = args[0] if upstream is None else upstream  # PyTorch names it
+            return upstream, ops.zeros_like(upstream)
+
+        return ops.convert_to_tensor(y), gradient
+
+    return hand_on(x, ops.stop_gradient(y))
+
+
 def learned_fake_quant(x: Any, step: Any, lowest: Any, highest: Any, scale: Any = 1.0) -> Any:
     """Round onto an integer grid whose step has a gradient too (LSQ).
 

@@ -13,6 +13,7 @@ from keras_arch.ops.fake_quant import (
     learned_fake_quant,
     nudged_range,
     sqnr_db,
+    straight_through,
     symmetric_range,
 )
 
@@ -175,3 +176,27 @@ def test_a_learned_step_keeps_low_precision():
     y = learned_fake_quant(ops.cast([0.3, 1.2], "bfloat16"), 0.5, -1.0, 1.0)
     assert keras.backend.standardize_dtype(y.dtype) == "bfloat16"
     np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(y, "float32")), [0.5, 0.5])
+
+
+class Handing(keras.layers.Layer):
+    """Its weight's value is a rounded one, so that one step of SGD shows what gradient the weight gets."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.w = self.add_weight(shape=shape, initializer="zeros", name="w")
+
+    def call(self, x):
+        w = ops.reshape(self.w.value, self.w.shape)
+        return ops.sum(x * straight_through(w, ops.square(w)), axis=-1, keepdims=True)
+
+
+def test_what_passes_straight_through_has_one_value_and_the_other_gradient(rng):
+    w, x = (rng.normal(size=(4,)).astype("float32") for _ in range(2))
+    np.testing.assert_array_equal(ops.convert_to_numpy(straight_through(ops.convert_to_tensor(w), 3 * x)), 3 * x)
+    layer = Handing((4,))
+    model = keras.Sequential([keras.Input((4,)), layer])
+    layer.w.assign(w)
+    np.testing.assert_allclose(model.predict(x[None], verbose=0)[0, 0], np.sum(x * w**2), rtol=1e-5)
+    model.compile(keras.optimizers.SGD(1.0), loss=lambda target, output: ops.mean(output))
+    model.train_on_batch(x[None], np.ones((1, 1)))
+    np.testing.assert_allclose(w - ops.convert_to_numpy(layer.w), x, rtol=1e-4, atol=1e-6)

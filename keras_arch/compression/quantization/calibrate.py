@@ -4,19 +4,23 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_arch.compression.graph import inputs_of
-from keras_arch.compression.quantization.phase import CALIBRATE, FROZEN, phase_of, set_phase
+from keras_arch.compression.quantization.phase import CALIBRATE, FROZEN, phase_of, prepared_layers, set_phase
 from keras_arch.core import check
 
 
 def calibrate(model: keras.Model, samples: Any, batch_size: int = 32) -> keras.Model:
     """Measure the ranges of a prepared model on samples and freeze it: post-training quantization.
 
+    The samples are split evenly into as few batches as `batch_size` allows. Each batch counts alike, in whatever order
+    they come: the ranges of `MovingAverage` are the means over the batches. Ranges seen before are forgotten.
+
     Args:
         model: what `keras_arch.compression.quantize` returned; it is changed in place.
         samples: array (N, ...), or a list or dict of arrays as the model takes them, N >= 1; finite.
-        batch_size: samples in one forward pass; ranges are merged batch by batch.
+        batch_size: most samples in one forward pass.
     Returns:
         `model`, in the phase "frozen".
     Raises:
@@ -30,16 +34,27 @@ def calibrate(model: keras.Model, samples: Any, batch_size: int = 32) -> keras.M
     before = phase_of(model)
     arrays, count = as_samples(model, samples)
     check.integer("batch_size", batch_size)
+    batches = -(-count // batch_size)
     set_phase(model, CALIBRATE)
+    observed = [weight for _, layer in prepared_layers(model) for weight in _observed(layer)]
+    kept = [ops.convert_to_numpy(weight).copy() for weight in observed]
     try:
-        for start in range(0, count, batch_size):
-            batch = [array[start : start + batch_size] for array in arrays]
-            model(keras.tree.pack_sequence_as(inputs_of(model), batch), training=False)
+        for weight in observed:
+            weight.assign(ops.zeros_like(weight))
+        for parts in zip(*(np.array_split(array, batches) for array in arrays), strict=True):
+            model(keras.tree.pack_sequence_as(inputs_of(model), list(parts)), training=False)
         set_phase(model, FROZEN)
     except BaseException:
+        for weight, value in zip(observed, kept, strict=True):
+            weight.assign(value)
         set_phase(model, before)
         raise
     return model
+
+
+def _observed(layer: Any) -> list[keras.Variable]:
+    """The weights of a quantized layer that say what it saw."""
+    return [layer.batches, *(end for ends in layer.ranges.values() for end in ends)]
 
 
 def as_samples(model: keras.Model, samples: Any) -> tuple[list[np.ndarray], int]:

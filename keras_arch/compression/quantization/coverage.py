@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from keras_arch.compression.graph import Graph
-from keras_arch.compression.quantization.layer import Placement, kernels_of
+from keras_arch.compression.quantization.kernels import kernels_of
+from keras_arch.compression.quantization.layer import Placement
 from keras_arch.compression.quantization.trials import (
     fresh,
     has_offset,

@@ -89,6 +89,11 @@ def refuse_wrong_types(contents: Contents, mode: Mode, float_ops: tuple[FloatOpe
         for name, tensor in _activations(contents)
         if not (tensor.type in mode.activations or tensor.type in left)
     ]
+    wrong += [
+        f"the kernel of {op.name} at {op.outputs[0].name!r} is int4, which LiteRT computes wrongly with int16 inputs"
+        for op in contents.main
+        if op.name == "DEPTHWISE_CONV_2D" and (op.inputs[1].type, op.inputs[0].type) == ("int4", "int16")
+    ]
     if mode.name == "dynamic" and all(kernel.type == "float32" for _, kernel in kernels):
         wrong.append(f"no kernel has the {SMALLEST_DYNAMIC_KERNEL} values that the converter quantizes from")
     if wrong:

@@ -30,7 +30,9 @@ def export_litert(
     * weights=4, activations=8: int4 kernels, int8 tensors ("w4a8");
     * weights=8, activations=16: int8 kernels, int16 tensors ("w8a16").
 
-    LiteRT has no other grids (weights=2 lies on that of int4). At 16 bits softmax, sigmoid and tanh must stay in float.
+    Weights of 2 and 3 bits are stored as int4, those of 5, 6 and 7 as int8, on the grid that they were trained on.
+    LiteRT has no other activations. At 16 bits softmax, sigmoid and tanh must stay in float, and depthwise kernels need
+    more than 4 bits.
 
     A float model becomes what `mode` says:
 

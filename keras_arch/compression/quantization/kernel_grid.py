@@ -32,6 +32,26 @@ def on_grid(kernel: np.ndarray, axis: int | None, bits: Sequence[int]) -> tuple[
     return (integers[0], scales[0]) if axis is None else (np.moveaxis(integers, 0, axis), scales)
 
 
+def narrowed(integers: np.ndarray, widest: int, bits: int) -> np.ndarray | None:
+    """Integers of a narrow grid that stand, stretched and rounded, on the grid of a wider one.
+
+    integers = round(k * widest / top),  top = 2**(bits - 1) - 1
+
+    Args:
+        integers: values of the wider grid.
+        widest: its largest integer, more than `top`.
+        bits: width of the narrow grid.
+    Returns:
+        k, an int8 array like `integers`, or None if there is none.
+
+    >>> narrowed(np.int8([-127, 4, 123]), 127, bits=6).tolist()
+    [-31, 1, 30]
+    """
+    stretch = widest / (2 ** (bits - 1) - 1)
+    found = np.round(integers / stretch)
+    return found.astype("int8") if np.array_equal(np.round(found * stretch), integers) else None
+
+
 def _row_on_grid(row: np.ndarray, bits: Sequence[int]) -> tuple[np.ndarray, float] | None:
     largest = np.abs(row).max()
     if largest == 0:

@@ -10,13 +10,15 @@ import keras
 from keras import ops
 
 from keras_arch.compression.quantization.float_islands import out_of_integers
+from keras_arch.compression.quantization.kernels import channel_axes, kernels_of
 from keras_arch.compression.quantization.learned_range import LearnedRange
 from keras_arch.compression.quantization.phase import CALIBRATE, FROZEN, OBSERVE, PHASES, QUANTIZE
-from keras_arch.compression.quantization.scheme import PerGroup, PerTensor, Scheme, as_scheme
+from keras_arch.compression.quantization.scheme import Scheme, as_scheme
 from keras_arch.core import check
 from keras_arch.core.lending import call_with_values
 from keras_arch.core.registration import register
 from keras_arch.core.value import Value
+from keras_arch.ops.fake_quant import straight_through
 
 
 @register
@@ -40,63 +42,6 @@ class Placement(Value):
     before_activation: bool = False
     output_range: tuple[float, float] | None = None
     in_float: str | None = None
-
-
-def kernels_of(layer: keras.Layer) -> list[keras.Variable]:
-    """The weights of a layer that are quantized: float, of rank 2 or more, and trained unless the layer is frozen.
-
-    Biases and the scales of normalizations are none, whatever their rank: those of attention have an axis of heads.
-
-    >>> dense = keras.layers.Dense(3)
-    >>> dense.build((None, 2))
-    >>> [kernel.name for kernel in kernels_of(dense)]
-    ['kernel']
-    """
-    weights = layer.trainable_weights if layer.trainable else layer.weights
-    return [
-        weight
-        for weight in weights
-        if len(weight.shape) >= 2
-        and keras.backend.is_float_dtype(weight.dtype)
-        and not any(part in weight.name for part in ("bias", "gamma", "beta"))
-    ]
-
-
-def channel_axes(scheme: Scheme, shape: tuple[int, ...], channels: int | None) -> tuple[int, ...]:
-    """Axes of a kernel that get a range for each index.
-
-    Args:
-        scheme: how kernels are quantized.
-        shape: shape of the kernel.
-        channels: number of output channels of its layer, None if unknown.
-    Returns:
-        () for one range; the last axis where it counts the output channels; the last two where their product does, as
-        in a depthwise kernel. Groups divide the last axis but one further.
-    Raises:
-        ValueError: for an axis that the kernel does not have, or groups that do not divide its inputs.
-
-    >>> channel_axes(Scheme.for_weights(8), (3, 3, 8, 2), channels=16)
-    (2, 3)
-    """
-    if isinstance(scheme.granularity, PerTensor):
-        return ()
-    rank = len(shape)
-    if isinstance(scheme.granularity, PerGroup):
-        size = scheme.granularity.size
-        if shape[-2] % size:
-            rule = f"must divide the {shape[-2]} inputs of the kernel of shape {tuple(shape)}"
-            raise check.refuse("size", rule, size, "Choose a divisor, or leave the layer out with exclude=[...].")
-        return (rank - 1,)
-    if scheme.granularity.axis is not None:
-        axis = scheme.granularity.axis
-        if not -rank <= axis < rank:
-            raise check.refuse("axis", f"must be an axis of the kernel of shape {shape}", axis, "Use axis=-1.")
-        return (axis % rank,)
-    if rank <= 3:
-        return ()
-    if shape[-1] != channels and shape[-1] * shape[-2] == channels:
-        return (rank - 2, rank - 1)
-    return (rank - 1,)
 
 
 def learns(scheme: Scheme) -> bool:
@@ -300,13 +245,10 @@ class QuantizedLayer(keras.layers.Wrapper):
         if learned is not None and training and self.quantization_phase == QUANTIZE:
             sharing = math.prod(moved.shape[: len(moved.shape) - count])
             return back(learned.quantize(moved, sharing))
-        rounded = back(scheme.quantize(moved, *self.kernel_range(i, moved, count), count))
-        if not (training and getattr(scheme.observer, "covers", False)):
-            return rounded
-        # No value lies outside its own range, so the gradient is 1 everywhere: adding an exact zero that carries it is
-        # cheaper than the gradient operation of fake quantization.
-        value = ops.reshape(kernel.value, kernel.shape)
-        return ops.stop_gradient(rounded) + (value - ops.stop_gradient(value))
+        rounded = scheme.quantize(moved, *self.kernel_range(i, moved, count), count)
+        # No value lies outside its own range: the gradient is 1 everywhere.
+        covers = training and getattr(scheme.observer, "covers", False)
+        return back(straight_through(moved, rounded) if covers else rounded)
 
     def _round_each(self, side: str, positions: tuple[int, ...], tensors: Any, records: bool) -> Any:
         if not positions:
@@ -338,8 +280,11 @@ class QuantizedLayer(keras.layers.Wrapper):
         else:
             low_value, high_value = self.present_range(name)
             if records and not trains:
+                join = scheme.observer.merge
+                if self.quantization_phase == CALIBRATE:
+                    join = getattr(scheme.observer, "pool", join)
                 measured = scheme.measure(ops.stop_gradient(x))
-                low_value, high_value = scheme.observer.merge(low_value, high_value, *measured, self.batches.value)
+                low_value, high_value = join(low_value, high_value, *measured, self.batches.value)
                 for end, value in zip(self.ranges[name], (low_value, high_value), strict=True):
                     end.assign(value)
         if self.listener is not None:

@@ -1,5 +1,6 @@
 """The door to TensorFlow: conversion to LiteRT, and running the written bytes."""
 
+import math
 import tempfile
 import time
 import warnings
@@ -14,6 +15,8 @@ from keras_arch.compression.quantization import litert_contents
 from keras_arch.compression.quantization.captured_output import captured_output
 from keras_arch.compression.quantization.float_islands import exporting
 from keras_arch.compression.quantization.modes import Mode
+from keras_arch.compression.quantization.phase import quantized_layers
+from keras_arch.compression.quantization.uneven_biases import uneven_biases
 from keras_arch.core import optional
 
 
@@ -45,7 +48,7 @@ def convert(model: keras.Model, mode: Mode, batch_size: int = 1) -> bytes:
         return {f"y{i}": output for i, output in enumerate(_flat(outputs))}
 
     tf.get_logger()  # made now: one made below would go on writing to a file that is closed
-    with tempfile.TemporaryDirectory() as folder, exporting(model), captured_output() as said:
+    with tempfile.TemporaryDirectory() as folder, exporting(model), uneven_biases(model), captured_output() as said:
         try:
             archive = keras.export.ExportArchive()
             archive.track(model)
@@ -65,7 +68,18 @@ def convert(model: keras.Model, mode: Mode, batch_size: int = 1) -> bytes:
                 f"the LiteRT converter failed on model {model.name!r}: {str(error).strip()[:300]} {tail}".strip()
                 + " Leave the layer it names in float with quantize(model, exclude=[...])."
             ) from error
+    if mode.integer:
+        content = litert_contents.narrow_kernels(content, _kernel_widths(model))
     return litert_contents.widen_biases(content) if "int16" in mode.activations else content
+
+
+def _kernel_widths(model: keras.Model) -> dict[int, set[int]]:
+    """How many values a kernel has to the bits of such kernels."""
+    widths: dict[int, set[int]] = {}
+    for _, layer in quantized_layers(model):
+        for kernel in layer.kernels:
+            widths.setdefault(math.prod(kernel.shape), set()).add(layer.weights_scheme.bits)
+    return widths
 
 
 def _flat(structure: Any) -> list[Any]:

@@ -1,10 +1,13 @@
-"""What the bytes of a LiteRT file hold, read without running them; and one repair of them."""
+"""What the bytes of a LiteRT file hold, read without running them; and two repairs of them."""
 
 import dataclasses
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 from tensorflow.lite.tools import flatbuffer_utils
+
+from keras_arch.compression.quantization.kernel_grid import narrowed
 
 # Which inputs of an operation are kernels; everywhere else a constant is an addend, a factor or an index.
 KERNEL_INPUTS = {
@@ -18,6 +21,9 @@ KERNEL_INPUTS = {
     "TRANSPOSE_CONV": (1,),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (1, 2, 3, 4, 5, 6, 7, 8),
 }
+# Type of a kernel to its largest integer and the widths stored in it, the coarsest first; those of WHOLE as they are.
+CONTAINERS = {"INT4": (7, (2, 3, 4)), "INT8": (127, (5, 6, 7, 8))}
+WHOLE = (2, 4, 8)
 BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 
@@ -106,6 +112,102 @@ def widen_biases(content: bytes) -> bytes:
                 buffer.data = np.frombuffer(narrow.astype("<i8").tobytes(), np.uint8)
                 widened.add(bias.buffer)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def narrow_kernels(content: bytes, widths: Mapping[int, Collection[int]]) -> bytes:
+    """Store kernels of 3, 5, 6 and 7 bits on their own grid.
+
+    TensorFlow 2.21 writes kernels with the largest integer 7 or 127, whatever the width of the grid that their values
+    lie on: those of 6 bits, -31 .. 31, are stretched by 127 / 31 and rounded again. Here they become -31 .. 31, with a
+    scale that is as much larger: the values that they were trained to.
+
+    Args:
+        content: the bytes that the converter returned.
+        widths: how many values a kernel has to the bits that such kernels of the model have. A kernel takes the
+            coarsest grid among them that holds its integers.
+    Raises:
+        RuntimeError: for a kernel whose integers are on none of these grids.
+    """
+    model, changed = _parsed(content), False
+    names = flatbuffer_utils.type_to_name
+    for graph in model.subgraphs:
+        stretched: dict[int, Any] = {}  # a kernel that several operations take is stored once
+        for op in graph.operators or ():
+            name = flatbuffer_utils.opcode_to_name(model, op.opcodeIndex)
+            for place in KERNEL_INPUTS.get(name, (0,) if name == "DEQUANTIZE" else ()):
+                index = int(op.inputs[place]) if place < len(op.inputs) else -1
+                tensor = graph.tensors[index]
+                size = int(np.prod(tensor.shape))
+                if index < 0 or names(tensor.type) not in CONTAINERS or not _has_values(model, tensor):
+                    continue
+                if index not in stretched:
+                    stretched[index] = _narrow(model, tensor, widths.get(size, ()), name)
+                if stretched[index] != 1 and name in BIASED and op.inputs[-1] >= 0:
+                    _stretch_bias(model, graph.tensors[op.inputs[-1]], tensor, graph.tensors[op.inputs[0]])
+        changed = changed or any(factor != 1 for factor in stretched.values())
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model)) if changed else content
+
+
+def _has_values(model: Any, tensor: Any) -> bool:
+    data = model.buffers[tensor.buffer].data
+    return data is not None and len(data) > 0
+
+
+def _narrow(model: Any, tensor: Any, widths: Collection[int], name: str) -> float:
+    """Store one kernel on the coarsest grid of its container that holds it: by how much its scale grew."""
+    widest, bits = CONTAINERS[flatbuffer_utils.type_to_name(tensor.type)]
+    possible = [width for width in bits if width in widths]
+    if all(width in WHOLE for width in possible):
+        return 1.0
+    integers = _integers(model, tensor)
+    for width in possible:
+        found = narrowed(integers, widest, width)
+        if found is not None and width in WHOLE:
+            return 1.0
+        if found is not None:
+            factor = widest / (2 ** (width - 1) - 1)
+            tensor.quantization.scale = np.float32(np.float64(tensor.quantization.scale) * factor)
+            _store(model, tensor, _packed(found) if widest == 7 else found)
+            return factor
+    raise RuntimeError(
+        f"the kernel of {name} with shape {tuple(map(int, tensor.shape))} is not on a grid of "
+        f"{' or '.join(map(str, possible))} bits, so the file was not written. Train with quantize(model, weights=8)."
+    )
+
+
+def _integers(model: Any, tensor: Any) -> np.ndarray:
+    """The values of an int8 or int4 tensor, flat."""
+    raw = np.frombuffer(bytes(bytearray(model.buffers[tensor.buffer].data)), np.int8)
+    if flatbuffer_utils.type_to_name(tensor.type) == "INT4":  # two in a byte, the low half first
+        raw = np.stack([(raw << 4).astype(np.int8) >> 4, raw >> 4], axis=1).ravel()
+    return raw[: int(np.prod(tensor.shape))]
+
+
+def _packed(integers: np.ndarray) -> np.ndarray:
+    """Integers of 4 bits, two in a byte."""
+    even = np.append(integers, np.zeros(len(integers) % 2, "int8")).astype("int8")
+    return ((even[::2] & 15) | (even[1::2] << 4)).astype("int8")
+
+
+def _stretch_bias(model: Any, bias: Any, kernel: Any, taken: Any) -> None:
+    """Store a bias with the scale that its kernel has now: that of the product of both factors."""
+    scale = np.float32(np.float64(taken.quantization.scale) * np.float64(kernel.quantization.scale))
+    before = np.asarray(bias.quantization.scale, "float64")
+    kind = {"INT32": "<i4", "INT64": "<i8"}[flatbuffer_utils.type_to_name(bias.type)]
+    values = np.frombuffer(bytes(bytearray(model.buffers[bias.buffer].data)), kind)
+    _store(model, bias, np.round(values * (before / scale)).astype(kind))
+    bias.quantization.scale = scale
+
+
+def _store(model: Any, tensor: Any, values: np.ndarray) -> None:
+    """Give a tensor a buffer of its own, since equal values of other tensors may lie in the same one."""
+    old = tensor.buffer
+    buffer = flatbuffer_utils.schema_fb.BufferT()
+    buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor.buffer = len(model.buffers) - 1
+    if not any(other.buffer == old for graph in model.subgraphs for other in graph.tensors):
+        model.buffers[old].data = None
 
 
 def _parsed(content: bytes) -> Any:

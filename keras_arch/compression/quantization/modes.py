@@ -8,7 +8,8 @@ from keras_arch.compression.quantization.phase import prepared_layers, quantized
 from keras_arch.core import check
 
 FLOAT_MODES = ("float32", "float16", "dynamic")
-# The converter stores kernels with 15 or 255 levels; the three levels of 2 bits are among the 15.
+# The converter stores kernels with 15 or 255 levels; the three levels of 2 bits are among the 15. Of other widths only
+# symmetric grids have their zero among these levels, see `litert_contents.narrow_kernels`.
 EXACT_BITS = (2, 4, 8)
 # Smaller kernels stay float32 in a dynamic-range file; LiteRT's converter decides so.
 SMALLEST_DYNAMIC_KERNEL = 1024
@@ -76,11 +77,11 @@ def _mode_of_schemes(model: keras.Model) -> Mode:
 
 
 def _require_exportable_weights(path: str, layer: keras.Layer) -> None:
-    bits = layer.weights_scheme.bits
-    if bits not in EXACT_BITS:
+    scheme = layer.weights_scheme
+    if scheme.bits not in EXACT_BITS and not (scheme.symmetric and scheme.narrow):
         raise ValueError(
-            f"weights must have 2, 4 or 8 bits to be exported; layer {path!r} has {bits}, whose values lie between "
-            "those that LiteRT stores. Train with quantize(model, weights=8) or weights=4."
+            f"weights of {scheme.bits} bits must be symmetric and narrow to be exported; those of layer {path!r} are "
+            f"not. Train with quantize(model, weights={scheme.bits}) or Scheme({scheme.bits}, narrow=True)."
         )
 
 

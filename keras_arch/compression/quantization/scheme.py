@@ -141,9 +141,11 @@ class Scheme(Value):
         if self.symmetric:
             bound = ops.maximum(-low, high)
             # A channel of zeros has the step of the widest: with a tiny one its bias overflows LiteRT's 32 bits.
-            widest = ops.max(bound)
+            channels = len(ops.shape(bound)) > 0
+            widest = ops.max(bound) if channels else bound
             spare = ops.where(widest > SMALLEST_BOUND, widest, ops.ones_like(widest))
-            return symmetric_range(ops.where(bound > SMALLEST_BOUND, bound, spare), self.bits, self.narrow)
+            bound = ops.where(bound > SMALLEST_BOUND, bound, spare) if channels else spare
+            return symmetric_range(bound, self.bits, self.narrow)
         return low, ops.maximum(high, low + SMALLEST_BOUND)
 
     def quantize(self, x: Any, low: Any, high: Any, channel_axes: int = 0) -> Any:
@@ -197,7 +199,7 @@ class Scheme(Value):
         kernel = ops.reshape(kernel, whole)  # (..., I / size, size, O) in groups
         order = (*(axis for axis in range(len(whole)) if axis not in axes), *axes)
         if order == tuple(range(len(whole))):
-            return kernel, len(axes), lambda moved: ops.reshape(moved, shape)
+            return kernel, len(axes), lambda moved: moved if whole == shape else ops.reshape(moved, shape)
         undo = sorted(range(len(whole)), key=order.__getitem__)
         return ops.transpose(kernel, order), len(axes), lambda moved: ops.reshape(ops.transpose(moved, undo), shape)
 

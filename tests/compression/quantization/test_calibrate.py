@@ -72,3 +72,50 @@ def test_inputs_by_name_are_told_apart_whatever_their_order():
     packed = keras.tree.pack_sequence_as(model.input, arrays)
     for name, array in given.items():
         np.testing.assert_array_equal(packed[name], array)
+
+
+def ranges_of(q):
+    return {name: [float(ops.convert_to_numpy(end)) for end in ends] for name, ends in q.get_layer("d").ranges.items()}
+
+
+def test_every_batch_counts_alike_in_any_order(rng):
+    x = rng.normal(size=(6, 8, 3)).astype("float32") * rng.uniform(0.2, 5, (6, 1, 1)).astype("float32")
+    found = []
+    for order in (np.arange(6), rng.permutation(6), np.arange(6)[::-1]):
+        model, q = prepared()
+        found.append(ranges_of(calibrate(q, x[order].reshape(-1, 3), batch_size=8)))
+        expected = [[x.min(axis=(1, 2)).mean(), x.max(axis=(1, 2)).mean()]]
+        y = model.predict(x.reshape(-1, 3), verbose=0).reshape(6, 8, 4)
+        expected.append([y.min(axis=(1, 2)).mean(), y.max(axis=(1, 2)).mean()])
+        np.testing.assert_allclose([found[-1]["input_0"], found[-1]["output_0"]], expected, rtol=1e-5)
+        keras.utils.set_random_seed(0)
+
+
+def test_samples_are_split_evenly_so_that_no_small_batch_counts_as_much_as_a_large_one(rng):
+    x = rng.normal(size=(33, 3)).astype("float32")
+    _, q = prepared()
+    calibrate(q, x, batch_size=32)
+    halves = np.array_split(x, 2)
+    expected = [np.mean([part.min() for part in halves]), np.mean([part.max() for part in halves])]
+    np.testing.assert_allclose(ranges_of(q)["input_0"], expected, rtol=1e-5)
+    assert int(q.get_layer("d").batches) == 2
+
+
+def test_ranges_are_those_of_the_samples_whatever_was_seen_before(rng):
+    x = rng.normal(size=(20, 3)).astype("float32")
+    for activations in (8, Scheme(8, symmetric=False, observer="min_max")):
+        _, q = prepared(activations)
+        once = ranges_of(calibrate(q, x))
+        calibrate(q, 100 * x)
+        assert ranges_of(calibrate(q, x)) == once
+
+
+def test_ranges_come_back_when_the_samples_overflow(rng):
+    x = rng.normal(size=(20, 3)).astype("float32")
+    _, q = prepared()
+    once = ranges_of(calibrate(q, x))
+    q.get_layer("d").layer.kernel.assign(np.full((3, 4), 1e38))
+    with pytest.raises(ValueError, match="activations must be finite"):
+        calibrate(q, 100 + x)
+    assert ranges_of(q) == once
+    assert q.get_layer("d").quantization_phase == "frozen"

@@ -59,6 +59,25 @@ def test_what_was_asked_for_is_accepted(contents, mode, float_ops):
     assert refuse_wrong_types(contents, mode, float_ops) is None
 
 
+def test_what_litert_computes_wrongly_is_refused():
+    # LiteRT 2.3 reads 4-bit kernels of depthwise convolutions as 8-bit ones where activations have 16 bits.
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(8, 6, 6, 2)).astype("float32")
+    for activations in (8, 16):
+        layers = [keras.Input((6, 6, 2)), L.DepthwiseConv2D(3, name="d")]
+        q = calibrate(quantize(keras.Sequential(layers), 4, activations), x)
+        mode = mode_of(q, None)
+        content = litert.convert(q, mode)
+        if activations == 8:
+            assert examine(q, content, [x], "", mode).outputs[0].max_steps <= 1.01
+        else:
+            assert np.abs(litert.run_file(content, {"x0": x})["y0"] - q.predict(x, verbose=0)).max() > 0.5
+            with pytest.raises(
+                RuntimeError, match="DEPTHWISE_CONV_2D .* int4, which LiteRT computes wrongly with int16"
+            ):
+                examine(q, content, [x], "", mode)
+
+
 @pytest.mark.parametrize(
     ("contents", "mode", "match"),
     [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_arch.compression.quantization.kernel_grid import on_grid
+from keras_arch.compression.quantization.kernel_grid import narrowed, on_grid
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 7, 8])
@@ -32,3 +32,13 @@ def test_zeros_and_kernels_on_no_grid(rng):
     assert not got.any()
     assert scale == 1.0
     assert on_grid(rng.normal(size=(4, 50)).astype("float32"), None, [8]) is None
+
+
+@pytest.mark.parametrize(("bits", "widest"), [(3, 7), (5, 127), (6, 127), (7, 127)])
+def test_integers_of_a_coarser_grid_are_found_again(bits, widest, rng):
+    top = 2 ** (bits - 1) - 1
+    integers = rng.integers(-top, top + 1, (5, 6))
+    stored = np.round(integers * (widest / top)).astype("int8")
+    np.testing.assert_array_equal(narrowed(stored, widest, bits), integers)
+    stored[2, 3] = next(k for k in range(1, widest) if k not in np.round(np.arange(top + 1) * (widest / top)))
+    assert narrowed(stored, widest, bits) is None

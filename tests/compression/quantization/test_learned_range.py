@@ -103,6 +103,7 @@ def test_steps_learn_in_the_phase_quantize_alone(jit_compile, data):
         pytest.skip("torch has no XLA")
     q = network(activations=Scheme(4, symmetric=False, observer="learned_step"))
     q.compile(keras.optimizers.Adam(0.01), "mse", jit_compile=jit_compile)
+    q.optimizer.build(q.trainable_variables)  # a fit that has to make its variables traces its step twice
     pages = []
 
     class Diary(keras.callbacks.Callback):
@@ -138,6 +139,7 @@ def test_steps_learn_in_the_phase_quantize_alone(jit_compile, data):
 def test_freezing_changes_no_output_and_thawing_continues_from_there(data):
     q = network(activations=Scheme(4, symmetric=False, observer="learned_step"))
     q.compile(keras.optimizers.Adam(0.01), "mse")
+    q.optimizer.build(q.trainable_variables)
     q(data[0], training=True)
     set_phase(q, "quantize")
     ends = [number(end) for one in q.get_layer("body").learned.values() for end in (one.low, one.high)]
@@ -216,6 +218,7 @@ def test_learned_steps_are_exported_to_litert(bits, rng, tmp_path):
     )
     q = quantize(model, learned_weights(bits), Scheme(8, symmetric=False, observer="learned_step"))
     q.compile(keras.optimizers.Adam(0.01), "mse")
+    q.optimizer.build(q.trainable_variables)
     x, y = rng.normal(size=(64, 8, 8, 1)).astype("float32"), rng.normal(size=(64, 3))
     q.fit(x, y, epochs=4, verbose=0, callbacks=[QuantizationAwareTraining(1, 3)])
     report = export_litert(q, tmp_path / "m.tflite", x[:20])

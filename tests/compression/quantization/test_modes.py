@@ -21,6 +21,8 @@ def net(**settings):
         ({"weights": 4}, "w4a8", {"int4"}, {"int8"}),
         ({"activations": 16}, "w8a16", {"int8"}, {"int16"}),
         ({"weights": 4, "overrides": {"head": 8}}, "w4+8a8", {"int4", "int8"}, {"int8"}),
+        ({"weights": 6}, "w6a8", {"int8"}, {"int8"}),
+        ({"weights": 3}, "w3a8", {"int4"}, {"int8"}),
     ],
 )
 def test_schemes_decide(settings, name, kernels, activations):
@@ -40,8 +42,11 @@ def test_a_float_model_takes_a_mode(name, kernels):
     ("settings", "match"),
     [
         ({"activations": 4}, "activations must have 8 or 16 bits to be exported; layer 'd' has 4"),
-        ({"weights": 3}, "weights must have 2, 4 or 8 bits to be exported; layer 'd' has 3"),
-        ({"weights": 6}, "weights must have 2, 4 or 8 bits"),
+        (
+            {"weights": Scheme(6)},
+            "weights of 6 bits must be symmetric and narrow to be exported; those of layer 'd' are",
+        ),
+        ({"weights": Scheme(3, False, narrow=True)}, "weights of 3 bits must be symmetric and narrow"),
         ({"activations": Scheme(16, symmetric=False)}, "must be symmetric to be exported; those of layer 'd' are not"),
     ],
 )

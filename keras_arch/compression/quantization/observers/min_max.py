@@ -18,7 +18,8 @@ class MinMax(Value):
     low = min(0, all x);  high = max(0, all x)
 
     Zero always lies in the range, so that padding, ReLU and pruned weights stay exact. An observer is any object with
-    the two methods below: `measure` says the range of one tensor, `merge` how it joins the ranges of earlier batches.
+    two methods: `measure` says the range of one tensor, `merge` how it joins the ranges of earlier batches. A third,
+    `pool`, says how ranges join in `calibrate`, where no batch is newer than another; without it `merge` does.
     `covers` says that `measure` leaves no value out, which makes the gradient of kernels cheaper. `takes_scheme` says
     that `measure` has a third argument, the `Scheme`, for an observer that has to know the grid. `learns` says that the
     range is where the training of its step starts, see `LearnedStep`.
@@ -58,3 +59,7 @@ class MinMax(Value):
             (low, high) to keep.
         """
         return ops.minimum(low, new_low), ops.maximum(high, new_high)
+
+    def pool(self, low: Any, high: Any, new_low: Any, new_high: Any, batches: Any) -> tuple[Any, Any]:
+        """Join ranges so that the order of the batches does not matter; arguments as in `merge`."""
+        return self.merge(low, high, new_low, new_high, batches)

@@ -18,6 +18,8 @@ class MovingAverage(MinMax):
     low_1 = measured_1;  low_t = decay_t * low_(t-1) + (1 - decay_t) * measured_t;  high alike
     decay_t = min(decay, t / (t + 9)), so that the first batches, of a net that still moves, are soon forgotten
 
+    In `calibrate` the net stands still, and every batch counts alike: decay_t = t / (t + 1), the mean.
+
     Args:
         decay: share of the old range that a batch leaves, in [0, 1).
     Raises:
@@ -39,3 +41,8 @@ class MovingAverage(MinMax):
         count = ops.cast(batches, "float32")
         decay = ops.minimum(self.decay, count / (count + 9.0))
         return low + (1.0 - decay) * (new_low - low), high + (1.0 - decay) * (new_high - high)
+
+    def pool(self, low: Any, high: Any, new_low: Any, new_high: Any, batches: Any) -> tuple[Any, Any]:
+        """The mean of the batches' ranges; see `MinMax.pool`."""
+        share = 1.0 / (ops.cast(batches, "float32") + 1.0)
+        return low + share * (new_low - low), high + share * (new_high - high)

@@ -95,3 +95,7 @@ class Percentile(MinMax):
     def merge(self, low: Any, high: Any, new_low: Any, new_high: Any, batches: Any) -> tuple[Any, Any]:
         """Join the range kept so far with that of one more batch; see `MinMax.merge`."""
         return MovingAverage(self.decay).merge(low, high, new_low, new_high, batches)
+
+    def pool(self, low: Any, high: Any, new_low: Any, new_high: Any, batches: Any) -> tuple[Any, Any]:
+        """The mean of the batches' ranges; see `MinMax.pool`."""
+        return MovingAverage(self.decay).pool(low, high, new_low, new_high, batches)

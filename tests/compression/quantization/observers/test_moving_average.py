@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_arch.compression.quantization.observers import MovingAverage
+from keras_arch.compression.quantization.observers import MSE, LearnedStep, MinMax, MovingAverage, Percentile
 
 pytestmark = pytest.mark.backend
 
@@ -29,3 +29,17 @@ def test_a_constant_range_is_kept():
 def test_a_decay_outside_its_interval_is_refused(decay):
     with pytest.raises(ValueError, match="decay must be a number in"):
         MovingAverage(decay)
+
+
+@pytest.mark.parametrize("observer", [MovingAverage(), Percentile(), MSE(), LearnedStep()])
+def test_pooled_ranges_are_the_mean_in_any_order(observer, rng):
+    ends = rng.uniform(0.5, 2, (12, 2)) * [-1, 1]
+    for order in (np.arange(12), rng.permutation(12)):
+        got = (0.0, 0.0)
+        for t, (low, high) in enumerate(ends[order]):
+            got = observer.pool(*got, low, high, t)
+        np.testing.assert_allclose([float(end) for end in got], ends.mean(axis=0), rtol=1e-6)
+
+
+def test_pooled_extremes_are_those_of_all_batches():
+    assert [float(end) for end in MinMax().pool(-1.0, 2.0, -0.5, 3.0, 7)] == [-1.0, 3.0]
