@@ -40,7 +40,7 @@ def calibrate(model: keras.Model, samples: Any, batch_size: int = 32) -> keras.M
     kept = [ops.convert_to_numpy(weight).copy() for weight in observed]
     try:
         for weight in observed:
-            weight.assign(ops.zeros_like(weight))
+            weight.assign(ops.zeros(weight.shape, weight.dtype))
         for parts in zip(*(np.array_split(array, batches) for array in arrays), strict=True):
             model(keras.tree.pack_sequence_as(inputs_of(model), list(parts)), training=False)
         set_phase(model, FROZEN)
