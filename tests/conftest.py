@@ -1,5 +1,6 @@
 """What every test shares: quiet logs, seeds, and no picture window."""
 
+import gc
 import os
 import time
 
@@ -12,21 +13,39 @@ import keras
 import numpy as np
 import pytest
 
+# Files that take long: one that began last would keep a worker busy while the other has nothing left.
+LONG = ("conformance", "journeys", "callbacks", "examples")
+
 
 def pytest_collection_modifyitems(items):
-    """Quiet a warning for all tests, and call those of single layers slow on JAX.
+    """Quiet a warning for all tests, call those of single layers slow on JAX, and put files that take long first.
 
     Keras 3.15 hands variables to `np.array` (when it saves, for one), whose protocol NumPy 2 has extended. Run eagerly,
     JAX compiles every operation of every shape on its own: there, `pytest -m "backend and not slow"` holds each layer
-    to the battery of tests/conformance only.
+    to the battery of tests/conformance only, and each method of explaining to that battery on a few kinds of model.
     """
     on_jax = keras.backend.backend() == "jax"
     for item in items:
         item.add_marker(
             pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
         )
-        if on_jax and "layers" in item.path.relative_to(item.config.rootpath).parts:
+        if on_jax and _is_slow_on_jax(item):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: not any(name in item.nodeid.split("::")[0] for name in LONG))
+
+
+def _is_slow_on_jax(item):
+    *folders, name = item.path.relative_to(item.config.rootpath).parts
+    if "layers" in folders or ("explain" in folders and folders[-1] not in ("explain", "backend")):
+        return True
+    kind = getattr(item, "callspec", None) and item.callspec.params.get("kind")
+    return name.startswith("test_explain_") and kind not in (None, "functional", "tokens")
+
+
+def pytest_collection_finish():
+    """Let the garbage collector pass over what the imports made: there is much of it, and it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -30,22 +30,31 @@ from keras_arch.explain.perturbation.rise import RISE
 from keras_arch.explain.perturbation.segments import Elements, Patches, Positions, Superpixels
 from keras_arch.explain.perturbation.tabular_lime import TabularLIME
 from keras_arch.explain.region_target import BoxTarget, MaskTarget
+from keras_arch.explain.relevance.composite import Composite
+from keras_arch.explain.relevance.lrp import LRP
+from keras_arch.explain.relevance.rules import AlphaBetaRule, EpsilonRule, FlatRule, GammaRule, WSquareRule, ZBoxRule
 from keras_arch.explain.shapley.kernel_shap import KernelSHAP
 from keras_arch.explain.shapley.shapley_values import ShapleyValues
 
 __all__ = [
     "LIME",
+    "LRP",
     "RISE",
+    "AlphaBetaRule",
     "AttentionMaps",
     "AttentionRollout",
     "Attribution",
     "BlurPath",
     "BoxTarget",
     "BrokenPath",
+    "Composite",
     "Deconvnet",
     "Elements",
+    "EpsilonRule",
     "Evaluation",
     "ExpectedGradients",
+    "FlatRule",
+    "GammaRule",
     "GradCAM",
     "GradCAMPlusPlus",
     "GradientAttentionRollout",
@@ -70,6 +79,8 @@ __all__ = [
     "Superpixels",
     "TabularLIME",
     "VarGrad",
+    "WSquareRule",
+    "ZBoxRule",
     "attention_maps",
     "evaluate",
     "metrics",

@@ -86,19 +86,19 @@ class Probe:
 
     def predict(self, inputs: Any, selections: tuple[Selection, ...]) -> tuple[Any, np.ndarray]:
         """Outputs in the model's structure and scores (N,), float32 arrays."""
-        return _join(results for _, results in self._each(Scene.forward, selections, inputs))
+        return _join(results for _, results in self.each(Scene.forward, selections, inputs))
 
     def values(self, inputs: Any) -> Any:
         """The point of each sample: what the tapped layers return, as float32 arrays."""
-        return _join(results for _, results in self._each(Scene.read, None, inputs))
+        return _join(results for _, results in self.each(Scene.read, None, inputs))
 
     def replaced(self, inputs: Any, point: Any, selections: tuple[Selection, ...]) -> np.ndarray:
         """Scores (N,) when the tapped layers return `point`, a float32 array."""
-        return _join(results for _, results in self._each(Scene.forward_from, selections, inputs, point))
+        return _join(results for _, results in self.each(Scene.forward_from, selections, inputs, point))
 
     def gradients(self, inputs: Any, selections: tuple[Selection, ...]) -> Iterator[Chunk]:
         """Gradients of the scores at the point, chunk by chunk: memory does not grow with the samples."""
-        for rows, results in self._each(Scene.gradient, selections, inputs):
+        for rows, results in self.each(Scene.gradient, selections, inputs):
             yield Chunk(rows, *results)
 
     def variants(
@@ -185,9 +185,18 @@ class Probe:
             parts.append(_cut(sums, rows))
         return _join(parts)
 
-    def _each(
+    def each(
         self, kind: Callable, selections: tuple[Selection, ...] | None, *trees: Any
     ) -> Iterator[tuple[slice, Any]]:
+        """Do one kind of work chunk by chunk.
+
+        Args:
+            kind: a hashable function `(scene, values, *trees)` of tensors, or without values if there is no selection.
+            selections: what is scored; None where nothing is.
+            trees: structures of arrays with N rows.
+        Yields:
+            Which rows, and the results for them, still on the device.
+        """
         samples = _samples(trees)
         advance = self._progress(-(-samples // self._size(samples)))
         first = () if selections is None else (_values(selections),)

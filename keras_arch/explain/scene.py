@@ -51,27 +51,27 @@ class Scene:
 
     def forward(self, values: list, inputs: Any) -> tuple[Any, Any]:
         """Outputs and scores."""
-        outputs = self._run(inputs)
-        return outputs, self._score(values, outputs)
+        outputs = self.run(inputs)
+        return outputs, self.score(values, outputs)
 
     def read(self, inputs: Any) -> Any:
         """The point of the tapped layers."""
-        return _float32(self._tapped(inputs, lambda place, result: result)[1])
+        return _float32(self.tapped(inputs, lambda place, result: result)[1])
 
     def forward_from(self, values: list, inputs: Any, point: Any) -> Any:
         """Scores when the tapped layers return `point`."""
-        return self._score(values, self._tapped(inputs, self._put(point))[0])
+        return self.score(values, self.tapped(inputs, self._put(point))[0])
 
     def gradient(self, values: list, inputs: Any) -> tuple[Any, Any, Any, Any]:
         """Point, gradient there, outputs and scores."""
 
         def run(watch: Callable[[Any], Any]) -> tuple[Any, Any]:
             if self.taps:
-                outputs, point = self._tapped(inputs, lambda place, result: watch(result))
+                outputs, point = self.tapped(inputs, lambda place, result: watch(result))
             else:
                 point = keras.tree.map_structure(lambda leaf: watch(leaf) if _is_float(leaf) else leaf, inputs)
-                outputs = self._run(point)
-            scores = self._score(values, outputs)
+                outputs = self.run(point)
+            scores = self.score(values, outputs)
             return scores, (point, outputs, scores)
 
         found, (point, outputs, scores) = backend.engine().differentiate(run)
@@ -82,12 +82,13 @@ class Scene:
 
         def run(watch: Callable[[Any], Any]) -> tuple[Any, Any]:
             watched = keras.tree.map_structure(watch, point)
-            outputs = self._tapped(inputs, self._put(watched))[0] if self.taps else self._run(watched)
-            return self._score(values, outputs), None
+            outputs = self.tapped(inputs, self._put(watched))[0] if self.taps else self.run(watched)
+            return self.score(values, outputs), None
 
         return self._filled(backend.engine().differentiate(run)[0], point)
 
-    def _run(self, inputs: Any) -> Any:
+    def run(self, inputs: Any) -> Any:
+        """Outputs of the amended model, float32, as `output` means them."""
         amended = contextlib.nullcontext() if self.amendment is None else self.amendment(self.model)
         with amended, backend.engine().following(self.model, self.output) as choose:
             outputs = self.model(inputs, training=False)
@@ -103,7 +104,8 @@ class Scene:
 
         return change
 
-    def _tapped(self, inputs: Any, change: Callable[[tuple[int, int], Any], Any]) -> tuple[Any, Any]:
+    def tapped(self, inputs: Any, change: Callable[[tuple[int, int], Any], Any]) -> tuple[Any, Any]:
+        """Outputs and point, after what each tapped layer returns has passed through `change((tap, call), result)`."""
         engine = backend.engine()
         here = engine.trace()
         seen: list[list] = [[] for _ in self.taps]
@@ -125,7 +127,7 @@ class Scene:
         with contextlib.ExitStack() as stack:
             for index, one in enumerate(self.taps):
                 stack.enter_context(tap.tap(one.layer, keep(index, one.call)))
-            outputs = self._run(inputs)
+            outputs = self.run(inputs)
         point = tuple(self._checked(one, found, here) for one, found in zip(self.taps, seen, strict=True))
         return outputs, point if len(point) > 1 else point[0]
 
@@ -144,7 +146,8 @@ class Scene:
                 raise _refuse_layer(f"must not run inside a loop of another layer; {name!r} does")
         return found[0] if len(found) == 1 else found
 
-    def _score(self, values: list, outputs: Any) -> Any:
+    def score(self, values: list, outputs: Any) -> Any:
+        """The selected scalars (N,)."""
         tensors = iter(values)
         stand_ins = [
             part.value if part.kind == "function" else None if part.kind == "predicted" else next(tensors)

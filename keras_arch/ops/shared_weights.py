@@ -66,6 +66,8 @@ def joined_value(value: Any, index: Any, clusters: int) -> Any:
 def _sums(flat: Any, index: Any, clusters: int) -> Any:
     """Sum over each cluster, shape (clusters,)."""
     # TensorFlow's segment_sum of single numbers takes fifty times as long on CPUs; JAX compiles no bincount of tensors.
+    if keras.backend.backend() == "tensorflow":
+        return _bincount(index, clusters, flat)
     if keras.backend.backend() == "jax":
         return ops.segment_sum(flat, index, num_segments=clusters)
     return ops.bincount(index, weights=flat, minlength=clusters)
@@ -73,11 +75,19 @@ def _sums(flat: Any, index: Any, clusters: int) -> Any:
 
 def _members(index: Any, clusters: int, dtype: Any) -> Any:
     """Members of each cluster, 1 for none."""
-    if keras.backend.backend() == "jax":
+    if keras.backend.backend() == "tensorflow":
+        counts = _bincount(index, clusters)
+    elif keras.backend.backend() == "jax":
         counts = _sums(ops.ones(index.shape, "int32"), index, clusters)
     else:
         counts = ops.bincount(index, minlength=clusters)
     return ops.cast(ops.maximum(counts, 1), dtype)
+
+
+def _bincount(index: Any, clusters: int, weights: Any = None) -> Any:
+    from keras_arch.ops.backend.tensorflow.bincount import bincount
+
+    return bincount(index, clusters, weights)
 
 
 def _flat(tensor: Any, index: Any) -> tuple[Any, Any, tuple[int, ...], str]:

@@ -46,10 +46,13 @@ def normalized_network(dtype=None):
 NETWORKS = {"unstructured": network, "channel": normalized_network}
 
 
-def build(model=None, optimizer=None, **settings):
+def build(model=None, optimizer=None, *, optimizer_built=True, **settings):
+    """A compiled model; its fit traces its step once, or twice where the optimizer has to make its variables there."""
     model = network() if model is None else model
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer or keras.optimizers.SGD(0.05, momentum=0.9), loss, **settings)
+    if model.built and optimizer_built:
+        model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -124,7 +127,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 def plain(make=network):
-    return build(make())
+    return build(make(), optimizer_built=False)
 
 
 def compiled(make=network):
@@ -150,7 +153,7 @@ def bfloat16(make=network):
 
 
 def moving_average(make=network):
-    return build(make(), optimizer=keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9))
+    return build(make(), keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9), optimizer_built=False)
 
 
 def moving_average_written_back(make=network):

@@ -192,47 +192,50 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras, numpy as np, tensorflow as tf
 from keras_arch.callbacks import Pruning
 from keras_arch.compression import PolynomialSchedule
-pattern, log_dir = sys.argv[1:]
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    layers = [keras.layers.Dense(10), keras.layers.BatchNormalization(), keras.layers.Dense(4)]
-    model = keras.Sequential([keras.Input((6,)), *layers])
-    model.compile(keras.optimizers.Adam(0.01, use_ema=True), "mse")
-dense, norm, _ = layers
-weights = [dense.kernel] if pattern == "unstructured" else [dense.kernel, dense.bias, norm.gamma, norm.beta]
-schedule = PolynomialSchedule(0.1, 0.8, 2, 11, every=3)
-seen = []
-class Check(keras.callbacks.Callback):
-    def on_train_batch_end(self, batch, logs=None):
-        step = int(model.optimizer.iterations.numpy())
-        share = schedule(step)[1]
-        for weight in weights:
-            size = 10 if len(weight.shape) == 1 else 60
-            whole = round(share * 60) if pattern == "unstructured" else round(share * 10) * size // 10
-            replicas = [copy.numpy() == 0 for copy in weight.value.values]
-            assert [int(gone.sum()) for gone in replicas] == [whole] * 2, (step, weight.path)
-            if pattern == "channel":
-                dead = (weights[0].numpy() == 0).all(axis=0)
-                assert all((gone == dead).all() for gone in replicas), (step, weight.path)
-        seen.append(step)
-rng = np.random.default_rng(0)
-x, y = rng.normal(size=(60, 6)), rng.normal(size=(60, 4))
-pruning = Pruning(schedule, pattern=pattern, log_dir=log_dir)
-model.fit(x, y, batch_size=4, verbose=0, callbacks=[pruning, Check()])
-assert seen == list(range(1, 16)), seen
-assert int((dense.kernel.numpy() == 0).sum()) == 48
+def check(pattern, log_dir):
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        layers = [keras.layers.Dense(10), keras.layers.BatchNormalization(), keras.layers.Dense(4)]
+        model = keras.Sequential([keras.Input((6,)), *layers])
+        model.compile(keras.optimizers.Adam(0.01, use_ema=True), "mse")
+    dense, norm, _ = layers
+    weights = [dense.kernel] if pattern == "unstructured" else [dense.kernel, dense.bias, norm.gamma, norm.beta]
+    schedule = PolynomialSchedule(0.1, 0.8, 2, 11, every=3)
+    seen = []
+    class Check(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            step = int(model.optimizer.iterations.numpy())
+            share = schedule(step)[1]
+            for weight in weights:
+                size = 10 if len(weight.shape) == 1 else 60
+                whole = round(share * 60) if pattern == "unstructured" else round(share * 10) * size // 10
+                replicas = [copy.numpy() == 0 for copy in weight.value.values]
+                assert [int(gone.sum()) for gone in replicas] == [whole] * 2, (pattern, step, weight.path)
+                if pattern == "channel":
+                    dead = (weights[0].numpy() == 0).all(axis=0)
+                    assert all((gone == dead).all() for gone in replicas), (step, weight.path)
+            seen.append(step)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 6)), rng.normal(size=(60, 4))
+    pruning = Pruning(schedule, pattern=pattern, log_dir=log_dir)
+    model.fit(x, y, batch_size=4, verbose=0, callbacks=[pruning, Check()])
+    assert seen == list(range(1, 16)), (pattern, seen)
+    assert int((dense.kernel.numpy() == 0).sum()) == 48, pattern
+for pattern in sys.argv[2:]:
+    check(pattern, os.path.join(sys.argv[1], pattern))
+    print(pattern)
 """
 
 
 @pytest.mark.slow
 @tensorflow_only
-@pytest.mark.parametrize("pattern", NETWORKS)
-def test_two_replicas_of_a_mirrored_model_have_the_same_zeros(pattern, tmp_path):
+def test_two_replicas_of_a_mirrored_model_have_the_same_zeros(tmp_path):
     # A process of its own: logical devices are set before TensorFlow starts.
-    command = [sys.executable, "-c", MIRRORED, pattern, str(tmp_path)]
+    command = [sys.executable, "-c", MIRRORED, str(tmp_path), *NETWORKS]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == list(NETWORKS)
 
 
 def test_early_stopping_brings_back_weights_as_sparse_as_the_best_were():

@@ -40,6 +40,7 @@ def prepared(**compile_settings):
     )
     q = quantize(model)
     q.compile(keras.optimizers.SGD(0.01), "mse", **compile_settings)
+    q.optimizer.build(q.trainable_variables)  # a fit that has to make its variables traces its step twice
     return q
 
 

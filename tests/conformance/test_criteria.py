@@ -20,6 +20,7 @@ SURROUNDED = {"BatchNormScale", "Movement", "Relevance"}
 WHOLE = {"Channel", "Head"}
 PATTERNS = {"Unstructured": [{}], "Block": [{}, {"rows": 2, "columns": 8}], "NM": [{}, {"n": 1, "m": 2}]}
 SHAPES = [(3, 3, 4, 8), (16, 8), (2, 4, 8)]
+DTYPES = ["float32", "bfloat16", "float16"]
 
 
 def test_every_public_name_has_a_case():
@@ -33,7 +34,7 @@ def cases(room, table):
 
 @pytest.mark.parametrize("criterion", cases(criteria, CRITERIA))
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_scores_have_the_shape_of_the_weight_and_can_be_ranked(criterion, shape, dtype, rng):
     weight = keras.Variable(rng.normal(size=shape), dtype=dtype)
     scores = ops.convert_to_numpy(ops.cast(criterion(weight), "float32"))
@@ -52,11 +53,17 @@ class Product(keras.layers.Layer):
         return inputs * keras.ops.mean(keras.ops.sin(self.kernel))
 
 
-@pytest.mark.parametrize(
-    ("name", "settings"), [(name, settings) for name, tried in SAMPLED.items() for settings in tried]
-)
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+# Each criterion with each of its settings meets every shape and every type, and each shape every type.
+PAIRS = [
+    pytest.param(
+        name, settings, shape, DTYPES[(row + column) % 3], id=f"{name}-{settings}-{shape}-{DTYPES[(row + column) % 3]}"
+    )
+    for row, (name, settings) in enumerate((name, settings) for name, tried in SAMPLED.items() for settings in tried)
+    for column, shape in enumerate(SHAPES)
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "shape", "dtype"), PAIRS)
 def test_scores_from_samples_have_the_shape_of_the_weight_and_can_be_ranked(name, settings, shape, dtype, rng):
     layer = Product(shape, dtype)
     model = keras.Sequential([keras.Input((2,)), layer])

@@ -5,7 +5,7 @@ import inspect
 import keras
 import numpy as np
 import pytest
-from conformance import attention_checks, gradient_checks, perturbation_checks
+from conformance import attention_checks, gradient_checks, perturbation_checks, relevance_checks
 from conformance.zoo import ZOO, Case
 
 from keras_arch import explain
@@ -100,6 +100,7 @@ CHECKS = {
     **attention_checks.CHECKS,
     **gradient_checks.CHECKS,
     **perturbation_checks.CHECKS,
+    **relevance_checks.CHECKS,
 }
 
 

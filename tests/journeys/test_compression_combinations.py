@@ -30,6 +30,7 @@ def cnn():
 def compiled(model, rate=3e-4):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
+    model.optimizer.build(model.trainable_variables)  # a fit that has to make its variables traces its step twice
     return model
 
 

@@ -67,26 +67,44 @@ def trained(digits):
     return get
 
 
-def exported(model, digits, folder, **bits):
-    x = digits[1][0][:200]
-    q = ka.compression.calibrate(ka.compression.quantize(model, **bits), digits[0][0][:300])
-    return ka.compression.export_litert(q, folder / "model.tflite", samples=x)
+@pytest.fixture(scope="module")
+def exported(trained, digits, tmp_path_factory):
+    """Name of a case and bits to the report of its file, written once."""
+    reports = {}
+
+    def get(name, weights=8, activations=8):
+        case = name, weights, activations
+        if case not in reports:
+            q = ka.compression.quantize(trained(name), weights, activations)
+            ka.compression.calibrate(q, digits[0][0][:300])
+            path = tmp_path_factory.mktemp("exported") / "model.tflite"
+            reports[case] = ka.compression.export_litert(q, path, samples=digits[1][0][:200])
+        return reports[case]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def whole(trained, digits, tmp_path_factory):
+    """The report of the float file of the CNN."""
+    path = tmp_path_factory.mktemp("whole") / "f.tflite"
+    return ka.compression.export_litert(trained("cnn"), path, digits[1][0][:100], mode="float32")
 
 
 # LiteRT multiplies sums by a fixed-point number and shifts them, rounding twice: a sum is one too high or low once in
 # 2**(shift + 1) times. With 4-bit kernels the shifts are small, 1/16 of the values differ, and layers add up.
 @pytest.mark.parametrize(("weights", "steps", "agreement"), [(8, 1.01, 1.0), (4, 2.01, 0.99)])
 @pytest.mark.parametrize("name", [name for name in CASES if name != "transformer"])
-def test_files_are_close_to_keras(name, weights, steps, agreement, trained, digits, tmp_path):
-    report = exported(trained(name), digits, tmp_path, weights=weights)
+def test_files_are_close_to_keras(name, weights, steps, agreement, exported):
+    report = exported(name, weights)
     assert report.gap_steps <= steps
     assert report.mean_gap_steps <= (0.1 if weights == 8 else 0.5)
     assert report.argmax_agreement >= agreement
 
 
-def test_a_transformer_keeps_its_answers(trained, digits, tmp_path):
+def test_a_transformer_keeps_its_answers(exported):
     # Its layer normalizations compute in float: a step at one of them is a step or more at the next.
-    report = exported(trained("transformer"), digits, tmp_path)
+    report = exported("transformer")
     assert report.int8_kernels == 1.0
     assert {operation.reason.split(":")[1] for operation in report.file.float_ops} == {
         " it is more than one product with its kernel"
@@ -96,16 +114,15 @@ def test_a_transformer_keeps_its_answers(trained, digits, tmp_path):
     assert report.argmax_agreement >= 0.99
 
 
-def test_four_bit_kernels_make_the_file_smaller(trained, digits, tmp_path):
-    eight, four = (exported(trained("cnn"), digits, tmp_path, weights=bits).file for bits in (8, 4))
+def test_four_bit_kernels_make_the_file_smaller(exported):
+    eight, four = (exported("cnn", bits).file for bits in (8, 4))
     assert four.bytes <= 0.6 * eight.bytes
     assert four.kernel_types == {"int4": sum(eight.kernel_types.values())}
 
 
 @pytest.mark.parametrize("name", ["cnn", "residual", "mobile"])
-def test_sixteen_bit_activations_come_close_to_float(name, trained, digits, tmp_path):
-    model = trained(name)
-    report = exported(model, digits, tmp_path, activations=16)
+def test_sixteen_bit_activations_come_close_to_float(name, exported):
+    report = exported(name, activations=16)
     assert report.file.mode == "w8a16"
     assert set(report.file.activation_types) == {"int16"}
     assert report.gap_steps <= 8  # 1/32 of a step of 8 bits
@@ -113,10 +130,9 @@ def test_sixteen_bit_activations_come_close_to_float(name, trained, digits, tmp_
 
 
 @pytest.mark.parametrize("mode", ["float16", "dynamic"])
-def test_float_models_keep_their_answers(mode, trained, digits, tmp_path):
+def test_float_models_keep_their_answers(mode, trained, whole, digits, tmp_path):
     x = digits[1][0][:100]
     report = ka.compression.export_litert(trained("cnn"), tmp_path / "m.tflite", x, mode=mode)
-    whole = ka.compression.export_litert(trained("cnn"), tmp_path / "f.tflite", x, mode="float32")
     assert report.file.bytes < (0.6 if mode == "float16" else 0.4) * whole.file.bytes
     assert report.file.outputs[0].relative_difference < 0.05
     assert report.argmax_agreement == 1.0

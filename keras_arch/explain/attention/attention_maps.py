@@ -174,6 +174,6 @@ def attention_maps(
     probe.survey(inputs)  # builds the model where it was not
     attention_layers(model)
     reading = Reading(layer_paths(model, layers))
-    parts = [results[1] for _, results in probe._each(reading, None, inputs)]
+    parts = [results[1] for _, results in probe.each(reading, None, inputs)]
     joined = keras.tree.map_structure(lambda *leaves: np.concatenate([*map(backend.engine().array, leaves)]), *parts)
     return AttentionMaps({name.partition(" ")[2]: joined[name] for name in sorted(joined)})

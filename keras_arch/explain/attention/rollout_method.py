@@ -63,7 +63,7 @@ class RolloutMethod(Method):
         query = self.query if isinstance(self.query, str) else int(self.query)
         rule = self.rule()
         work = Rollout(rule, layer_paths(probe.model, self.layers), query, self.grid, self.prefix_tokens)
-        parts = [results for _, results in probe._each(work, selections, inputs)]
+        parts = [results for _, results in probe.each(work, selections, inputs)]
         arrays = [keras.tree.map_structure(backend.engine().array, part) for part in parts]
         predictions, scores, values, steepest = keras.tree.map_structure(lambda *some: np.concatenate(some), *arrays)
         if rule.needs_gradients:

@@ -106,6 +106,7 @@ def step(model: SlopeModel, *, jit_compile: bool) -> list[np.ndarray]:
         variable.constraint = None
     keeper = GradientKeeper()
     model.compile(optimizer=keeper, jit_compile=jit_compile)
+    keeper.build(model.trainable_variables)  # or fit would trace its step once for that, and once more
     state = values_of(model.layer.non_trainable_variables)
     nothing = np.zeros((1, 1), "float32")
     with warnings.catch_warnings():

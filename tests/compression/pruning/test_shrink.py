@@ -460,6 +460,6 @@ def test_networks_of_keras_lose_half_of_their_channels(rng, name, most):
     small = shrink(model)
     assert small.count_params() < most * model.count_params()
     x = rng.standard_normal((2, 64, 64, 3)).astype("float32")
-    masked = model.predict(x, verbose=0)
+    masked, cut = (keras.ops.convert_to_numpy(network(x, training=False)) for network in (model, small))
     assert np.abs(masked).max() > 1e-3
-    np.testing.assert_allclose(small.predict(x, verbose=0), masked, atol=1e-5 * np.abs(masked).max())
+    np.testing.assert_allclose(cut, masked, atol=1e-5 * np.abs(masked).max())

@@ -28,8 +28,8 @@ def look(model, x):
         notes[:] = seen
         return outputs, [one.weights for one in seen]
 
-    ((_, (outputs, weights)),) = Probe(model)._each(work, None, x)
-    ((_, plain),) = Probe(model)._each(lambda scene, inputs: scene.forward([], inputs)[0], None, x)
+    ((_, (outputs, weights)),) = Probe(model).each(work, None, x)
+    ((_, plain),) = Probe(model).each(lambda scene, inputs: scene.forward([], inputs)[0], None, x)
     seen = [Seen(one.path, numpy(tensor), one.is_self) for one, tensor in zip(notes, weights, strict=True)]
     return keras.tree.map_structure(numpy, outputs), seen, keras.tree.map_structure(numpy, plain)
 
@@ -109,7 +109,7 @@ def test_weights_on_the_way_leave_the_outputs_and_take_the_gradient_of_the_mix(r
         (gradient,), (outputs, weights) = backend.engine().differentiate(run)
         return outputs, weights, gradient
 
-    for _, results in Probe(model)._each(work, None, x):
+    for _, results in Probe(model).each(work, None, x):
         found["outputs"], found["weights"], found["gradient"] = map(numpy, results)
     np.testing.assert_allclose(found["outputs"], before, rtol=0, atol=1e-5)
     change = rng.normal(size=found["weights"].shape).astype("float32")
