@@ -46,7 +46,7 @@ def check_attention_rollout(name: str, case: Case) -> None:
     got = method.explain(case.model, case.x, case.target)
     rows = 0.5 * np.eye(want.shape[-1]) + 0.5 * want.mean(1)
     np.testing.assert_allclose(got.values[..., 0], rows.mean(1), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(got.predictions, np.asarray(case.model(case.x)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got.predictions, keras.ops.convert_to_numpy(case.model(case.x)), rtol=1e-4, atol=1e-6)
 
 
 def check_gradient_attention_rollout(name: str, case: Case) -> None:
@@ -57,7 +57,7 @@ def check_gradient_attention_rollout(name: str, case: Case) -> None:
     assert got.values.shape == (*case.x.shape[:2], 1)
     assert got.values.min() >= 0
     assert got.values.max() > 0
-    np.testing.assert_allclose(got.predictions, np.asarray(case.model(case.x)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got.predictions, keras.ops.convert_to_numpy(case.model(case.x)), rtol=1e-4, atol=1e-6)
 
 
 CHECKS: dict[str, Callable[[str, Case], None]] = {

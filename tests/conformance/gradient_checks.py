@@ -1,10 +1,10 @@
-"""Checks of the gradient methods and class activation maps on every kind of model, against an eager tape."""
+"""Checks of the gradient methods and class activation maps on every kind of model, against eager gradients."""
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from conformance.zoo import Case
+from keras import ops
 
 from keras_arch.core import walk
 from keras_arch.explain import GradCAM, IntegratedGradients
@@ -21,32 +21,36 @@ from keras_arch.explain.gradient.noise import NoiseSteps
 from keras_arch.explain.gradient.saliency import Saliency
 from keras_arch.explain.gradient.smooth_grad import SmoothGrad
 from keras_arch.explain.gradient.var_grad import VarGrad
+from keras_arch.ops.gradients import gradients
 
 
 def tolerance(name: str) -> float:
     return 1e-2 if name == "mixed_float16" else 1e-4
 
 
+def array(tensor):
+    return np.asarray(ops.convert_to_numpy(tensor), "float32")
+
+
 def score(case: Case, outputs):
     """(N,) of what `case.target` means; the predicted class is that of the samples themselves."""
     if isinstance(outputs, dict):
-        return tf.gather(outputs["cls"], [0, 1, 2], batch_dims=1) + outputs["value"][:, 0]
-    outputs = tf.cast(outputs, tf.float32)
+        return ops.stack([outputs["cls"][row, row] for row in range(3)]) + outputs["value"][:, 0]
+    outputs = ops.cast(outputs, "float32")
     if isinstance(case.target, tuple):
         return outputs[(slice(None), *case.target)]
-    predicted = tf.argmax(case.model(case.x, training=False), axis=-1)
-    return tf.gather(outputs, predicted, batch_dims=1)
+    predicted = array(case.model(case.x, training=False)).argmax(-1)
+    return ops.stack([outputs[row, int(one)] for row, one in enumerate(predicted)])
 
 
 def at_layer(case: Case, path: str, change=lambda point: point):
-    """What a layer returns after `change`, the gradient there and the scores, by a tape and a patched call."""
+    """What a layer returns after `change`, the gradient there and the scores, by eager calls of a patched layer."""
     layer = walk.find(case.model, path)
     original, box = layer.call, []
-    with tf.GradientTape() as tape:
 
+    def run(moved):
         def call(*args, **kwargs):
-            box.append(tf.cast(change(original(*args, **kwargs)), layer.compute_dtype))
-            tape.watch(box[-1])
+            box.append(ops.cast(moved(original(*args, **kwargs)), layer.compute_dtype))
             return box[-1]
 
         object.__setattr__(layer, "call", call)
@@ -54,20 +58,26 @@ def at_layer(case: Case, path: str, change=lambda point: point):
             outputs = case.model(case.x, training=False)
         finally:
             object.__delattr__(layer, "call")
-        scores = score(case, outputs)
-    return box[0].numpy().astype("float32"), tape.gradient(scores, box[0]).numpy().astype("float32"), scores.numpy()
+        return score(case, outputs)
+
+    scores, point = run(change), box[-1]
+    (gradient,) = gradients(lambda points: ops.sum(run(lambda result: points[0])), [point])
+    return array(point), array(gradient), array(scores)
 
 
 def at_point(case: Case, change=lambda point: point):
     """Point, gradient and scores where a gradient method looks: the inputs, or the embedding of token ids."""
     if case.embedding is not None:
         return at_layer(case, case.embedding, change)
-    point = tf.nest.map_structure(tf.convert_to_tensor, change(case.x))
-    with tf.GradientTape() as tape:
-        tape.watch(point)
-        scores = score(case, case.model(point, training=False))
-    gradient = tape.gradient(scores, point)
-    return tf.nest.map_structure(np.asarray, point), tf.nest.map_structure(np.asarray, gradient), scores.numpy()
+    point = keras.tree.map_structure(ops.convert_to_tensor, change(case.x))
+
+    def run(leaves):
+        return score(case, case.model(keras.tree.pack_sequence_as(point, list(leaves)), training=False))
+
+    leaves = keras.tree.flatten(point)
+    found = gradients(lambda leaves: ops.sum(run(leaves)), leaves)
+    gradient = keras.tree.pack_sequence_as(point, found)
+    return keras.tree.map_structure(array, point), keras.tree.map_structure(array, gradient), array(run(leaves))
 
 
 def same(name: str, got, want, factor: float = 1) -> None:
@@ -177,11 +187,11 @@ def check_score_cam(name: str, case: Case) -> None:
         part = (
             keras.ops.image.resize(features[..., channel : channel + 1], first.shape[1:3]) if first.ndim == 4 else None
         )
-        part = features[..., channel : channel + 1] if part is None else part.numpy()
+        part = features[..., channel : channel + 1] if part is None else array(part)
         axes = tuple(range(1, part.ndim))
         mask = (part - part.min(axes, keepdims=True)) / np.ptp(part, axis=axes, keepdims=True)
         masked = [first * mask, *others] if others else first * mask
-        weights.append(score(case, case.model(masked, training=False)).numpy())
+        weights.append(array(score(case, case.model(masked, training=False))))
     want = np.einsum("n...c,cn->n...", features, np.stack(weights)).astype("float32")
     same(name, got.values[..., 0], want, 10)
 

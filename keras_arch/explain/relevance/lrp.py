@@ -144,6 +144,8 @@ class LRP(Method):
             first = tuple(replace(part, value=None if part.value is None else part.value[:1]) for part in selections)
             _collected(probe, kind, one, first)
             return
+        if probe.taps:  # relevance may rightly pass a layer by
+            return
         warnings.warn(
             f"{worst:.1%} of the relevance is neither in the values nor absorbed by biases. Constants that are added "
             "outside of layers absorb it rightly, operations without a rule (nonlinear ones outside of Keras's layers) "
