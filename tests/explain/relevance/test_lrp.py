@@ -130,7 +130,7 @@ def torch_net(model, pooling, norm):
     return nn.Sequential(*body).eval()
 
 
-def agree(got, want, tolerance=1e-6):
+def assert_agree(got, want, tolerance=1e-6):
     """Relative to the largest value of the sample, up to float32's own rounding in the two libraries."""
     assert np.count_nonzero(want) > want.size / 2
     scale = np.abs(want).reshape(len(want), -1).max(1).reshape(-1, *[1] * (want.ndim - 1))
@@ -168,7 +168,7 @@ def test_rules_equal_captum(rng, rule, theirs, pooling):
     want = attr.LRP(net).attribute(pixels, target=torch.tensor(classes))
     ours = rule if is_epsilon else Composite(convolution=rule, dense=EpsilonRule(1e-9))
     got = LRP(ours).explain(model, x, classes)
-    agree(got.values.transpose(0, 3, 1, 2), want.detach().numpy())
+    assert_agree(got.values.transpose(0, 3, 1, 2), want.detach().numpy())
 
 
 @pytest.mark.oracle
@@ -183,7 +183,7 @@ def test_batch_normalization_equals_captum_by_the_epsilon_rule(rng):
     next(layer for layer in net if isinstance(layer, torch.nn.Flatten)).rule = rules.EpsilonRule()
     want = attr.LRP(net).attribute(torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True), target=2)
     got = LRP(EpsilonRule(1e-9)).explain(model, x, 2)
-    agree(got.values.transpose(0, 3, 1, 2), want.detach().numpy(), 1e-5)
+    assert_agree(got.values.transpose(0, 3, 1, 2), want.detach().numpy(), 1e-5)
 
 
 @pytest.mark.oracle
@@ -213,7 +213,7 @@ def test_composites_equal_zennit_with_merged_batch_normalization(rng, name, thei
         one_hot = torch.eye(4)[[1] * 5]
         _, want = attributor(torch.tensor(x.transpose(0, 3, 1, 2)), lambda output: output * one_hot)
     got = LRP(name, **options).explain(model, x, 1)
-    agree(got.values.transpose(0, 3, 1, 2), want.detach().numpy(), 1e-5)
+    assert_agree(got.values.transpose(0, 3, 1, 2), want.detach().numpy(), 1e-5)
 
 
 def residual(biased=False):

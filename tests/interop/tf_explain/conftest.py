@@ -59,7 +59,7 @@ def real():
 
 
 @pytest.fixture
-def same():
+def assert_same_picture():
     """Asserts that two pictures are equal, but for a few pixels at the edge of a rounding."""
 
     def check(got, want):

@@ -13,7 +13,7 @@ from keras_arch.interop.tf_explain.core.activations import ExtractActivations
 pytestmark = pytest.mark.filterwarnings("ignore:.*follows tf-explain")
 
 
-def test_each_epoch_is_drawn_as_the_model_then_is(net, images, tmp_path, same):
+def test_each_epoch_is_drawn_as_the_model_then_is(net, images, tmp_path, assert_same_picture):
     model = net
     model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
     callback = ActivationsVisualizationCallback((images, None), ["conv"], output_dir=tmp_path)
@@ -24,7 +24,7 @@ def test_each_epoch_is_drawn_as_the_model_then_is(net, images, tmp_path, same):
         ("Activations Visualization", 1),
     ]
     want = ExtractActivations().explain((images, None), model, ["conv"])
-    same(np.squeeze(found[-1][2]), want)
+    assert_same_picture(np.squeeze(found[-1][2]), want)
     assert (found[0][2] != found[1][2]).any()
 
 

@@ -13,7 +13,7 @@ from keras_arch.interop.tf_explain.core.integrated_gradients import IntegratedGr
 pytestmark = pytest.mark.filterwarnings("ignore:.*follows tf-explain")
 
 
-def test_each_epoch_is_drawn_as_the_model_then_is(net, images, tmp_path, same):
+def test_each_epoch_is_drawn_as_the_model_then_is(net, images, tmp_path, assert_same_picture):
     model = net
     model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
     callback = IntegratedGradientsCallback((images, None), 1, n_steps=4, output_dir=tmp_path)
@@ -21,7 +21,7 @@ def test_each_epoch_is_drawn_as_the_model_then_is(net, images, tmp_path, same):
     found = written(callback.output_dir)
     assert [(tag, step) for tag, step, _ in found] == [("IntegratedGradients", 0), ("IntegratedGradients", 1)]
     want = IntegratedGradients().explain((images, None), model, 1, n_steps=4)
-    same(np.squeeze(found[-1][2]), want)
+    assert_same_picture(np.squeeze(found[-1][2]), want)
     assert (found[0][2] != found[1][2]).any()
 
 

@@ -40,6 +40,6 @@ def test_a_dead_layer_is_black(images):
 
 
 @pytest.mark.oracle
-def test_the_picture_is_tf_explains(net, images, real, same):
+def test_the_picture_is_tf_explains(net, images, real, assert_same_picture):
     got = ExtractActivations().explain((images, None), net, ["conv"])
-    same(got, real("ExtractActivations", (images, None), net, ["conv"]))
+    assert_same_picture(got, real("ExtractActivations", (images, None), net, ["conv"]))

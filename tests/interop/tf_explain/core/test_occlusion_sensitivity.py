@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*follows tf-explain")
 
 
 @pytest.mark.parametrize("patch", [2, 3])
-def test_maps_equal_loops_over_patches(net, images, same, patch):
+def test_maps_equal_loops_over_patches(net, images, assert_same_picture, patch):
     cells = -(-8 // patch)
     pictures_of_images = []
     for image in images:
@@ -27,7 +27,7 @@ def test_maps_equal_loops_over_patches(net, images, same, patch):
         np.testing.assert_allclose(got, spread, rtol=1e-4, atol=1e-6)
         pictures_of_images.append(pictures.overlaid(got, image))
     got = OcclusionSensitivity().explain((images, None), net, 1, patch)
-    same(got, pictures.tiled(np.stack(pictures_of_images)))
+    assert_same_picture(got, pictures.tiled(np.stack(pictures_of_images)))
 
 
 def test_a_segmentation_is_refused(images):
@@ -37,14 +37,14 @@ def test_a_segmentation_is_refused(images):
 
 
 @pytest.mark.oracle
-def test_the_picture_is_tf_explains(net, images, real, same):
+def test_the_picture_is_tf_explains(net, images, real, assert_same_picture):
     got = OcclusionSensitivity().explain((images, None), net, 1, 3)
-    same(got, real("OcclusionSensitivity", (images, None), net, 1, 3))
+    assert_same_picture(got, real("OcclusionSensitivity", (images, None), net, 1, 3))
 
 
 @pytest.mark.oracle
-def test_the_picture_of_an_image_that_is_not_square_is_tf_explains(rng, real, same):
+def test_the_picture_of_an_image_that_is_not_square_is_tf_explains(rng, real, assert_same_picture):
     layers = [keras.layers.Conv2D(3, 3, activation="tanh"), keras.layers.Flatten(), keras.layers.Dense(2)]
     model, x = keras.Sequential([keras.Input((6, 9, 3)), *layers]), rng.random((2, 6, 9, 3)).astype("float32")
     got = OcclusionSensitivity().explain((x, None), model, 1, 4)
-    same(got, real("OcclusionSensitivity", (x, None), model, 1, 4))
+    assert_same_picture(got, real("OcclusionSensitivity", (x, None), model, 1, 4))

@@ -10,7 +10,7 @@ from keras_arch.interop.tf_explain.core.smoothgrad import SmoothGrad
 pytestmark = pytest.mark.filterwarnings("ignore:.*follows tf-explain")
 
 
-def test_the_gradient_of_the_cross_entropy_of_a_softmax(linear, images, same):
+def test_the_gradient_of_the_cross_entropy_of_a_softmax(linear, images, assert_same_picture):
     """∂(-log p_k)/∂x = Σ_j (p_j - [j = k]) w_j."""
     scores, kernel = linear
     model = keras.Sequential([keras.Input((8, 8, 3)), *scores.layers, keras.layers.Softmax()])
@@ -21,7 +21,9 @@ def test_the_gradient_of_the_cross_entropy_of_a_softmax(linear, images, same):
     noisy = noisy + np.random.normal(0, 0.3, noisy.shape).astype("float32")  # noqa: NPY002
     p = keras.ops.convert_to_numpy(model(noisy))
     each = np.einsum("nj,hwcj->nhwc", p - np.eye(4)[2], kernel)
-    same(got, pictures.tiled(pictures.standardized(each.reshape(3, 4, 8, 8, 3).mean(1).astype("float32"))))
+    assert_same_picture(
+        got, pictures.tiled(pictures.standardized(each.reshape(3, 4, 8, 8, 3).mean(1).astype("float32")))
+    )
 
 
 def test_nothing_is_traced_twice(images):
@@ -47,8 +49,8 @@ def test_probabilities_of_classes_are_asked_for(images):
 
 
 @pytest.mark.oracle
-def test_the_picture_is_tf_explains(net, images, real, same):
+def test_the_picture_is_tf_explains(net, images, real, assert_same_picture):
     for options in ({}, {"num_samples": 3, "noise": 0.1}):
         np.random.seed(5)  # noqa: NPY002
         got = SmoothGrad().explain((images, None), net, 1, **options)
-        same(got, real("SmoothGrad", (images, None), net, 1, seed=5, **options))
+        assert_same_picture(got, real("SmoothGrad", (images, None), net, 1, seed=5, **options))
