@@ -115,7 +115,7 @@ def _pictures(attribution: Attribution) -> dict[str, list]:
     from keras_arch.tensorboard import encode_png
 
     rows = [sample(attribution, index) for index in range(len(attribution))]
-    labels = [f"target {row.target}, score {row.score:.3g}" if row.target else f"score {row.score:.3g}" for row in rows]
+    labels = [row.title for row in rows]
     if not rows[0].is_map:
         return {"pngs": [_figure(attribution, index) for index in range(len(rows))], "labels": labels}
     signed = any(heats.is_signed(row.heat) for row in rows)

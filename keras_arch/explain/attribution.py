@@ -82,11 +82,7 @@ class Attribution:
 
     def __getitem__(self, key: Any) -> "Attribution":
         """The samples that `key` (an int, slice, or array of either kind) picks; the batch axis stays."""
-        if isinstance(key, int | np.integer):
-            position = int(key)
-            if not -len(self) <= position < len(self):
-                raise IndexError(f"sample {position} is out of range: there are {len(self)}.")
-            key = slice(position, position + 1 or None)
+        key = rows(key, len(self))
 
         def pick(leaf: Any) -> Any:
             return leaf[key] if isinstance(leaf, np.ndarray) else leaf
@@ -239,6 +235,22 @@ class Attribution:
             method = header.pop("method")
             fields = {name: _unpack(part, stored) for name, part in header.items()}
         return cls(**fields, method=keras.saving.deserialize_keras_object(method))
+
+
+def rows(key: Any, count: int) -> Any:
+    """What picks samples and keeps the batch axis: an int becomes a slice of one.
+
+    Raises:
+        IndexError: for an int that is out of range.
+
+    >>> rows(-1, 3), rows([0, 2], 3)
+    (slice(-1, None, None), [0, 2])
+    """
+    if not isinstance(key, int | np.integer):
+        return key
+    if not -count <= key < count:
+        raise IndexError(f"sample {key} is out of range: there are {count}.")
+    return slice(int(key), int(key) + 1 or None)
 
 
 def _outline(tree: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_arch.explain.backend.activations import refuse_output
+
 # Operations that only move numbers, and those whose result can be taken for a logit.
 _MOVES = frozenset({"Cast", "ExpandDims", "Identity", "Reshape", "Squeeze", "Transpose"})
 _LINEAR = frozenset(
@@ -79,16 +81,7 @@ def _walk_back(tensor: Any, output: str) -> Any:
         deep = deep.op.inputs[0]
     if output == "logits" and deep.op.type in _LINEAR:
         return tensor
-    advice = (
-        "Let the model end in a softmax or sigmoid, or in a linear layer"
-        if output == "logits"
-        else "Append keras.layers.Softmax() to the model"
-    )
-    found = f"an operation of type {end.op.type!r}"
-    raise ValueError(
-        f"output must be 'model' for a model that ends in {found}: its {output} cannot be told; "
-        f"received output={output!r}. {advice}, or pass output='model'."
-    )
+    raise refuse_output(output, f"an operation of type {end.op.type!r}")
 
 
 def identities(model: keras.Model) -> list:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from keras_arch.core import check
 from keras_arch.core.check import describe, refuse
 from keras_arch.core.value import Value
 from keras_arch.explain import batches as streams
@@ -90,7 +91,8 @@ class Method:
         [2, 1]
         """
         if not streams.is_stream(x):
-            x = streams.cut(as_inputs(model, x), options.get("batch_size", 32))
+            size = check.integer("batch_size", options.get("batch_size", 32))
+            x = streams.cut(as_inputs(model, x), size)
         done = 0
         for inputs in streams.batches(x):
             inputs = as_inputs(model, inputs)

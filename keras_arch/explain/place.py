@@ -62,6 +62,21 @@ def embedding_of(probe: "Probe", inputs: Any) -> str | None:
     )
 
 
+def look(probe: "Probe", inputs: Any, layer: Any) -> tuple["Probe", str | None]:
+    """See the model from a layer: the given one, or for token ids the embedding; its path is None at the inputs.
+
+    Args:
+        probe: the model, seen from its inputs.
+        inputs: checked arrays in the model's structure.
+        layer: what the user gave, or None.
+    """
+    wanted = embedding_of(probe, inputs) if layer is None else layer
+    if wanted is None:
+        return probe, None
+    tap, path = locate(probe.model, wanted)
+    return probe.at(tap), path
+
+
 def merge_calls(parts: Any) -> Any:
     """Sum what was found at the several calls of a shared layer, arrays or tensors; a single one stays as it is.
 

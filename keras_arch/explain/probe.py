@@ -1,7 +1,7 @@
 """A model seen from one point: scores, gradients and sums of gradients of any number of samples, in chunks."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -150,8 +150,7 @@ class Probe:
         selections: tuple[Selection, ...],
         batched: Any,
         total: Any,
-        steps: Iterable[tuple],
-        count: int,
+        steps: Collection[tuple],
     ) -> Any:
         """Sum gradients over steps: memory does not grow with the steps.
 
@@ -163,14 +162,13 @@ class Probe:
             batched: structure of arrays with N rows, for the rule.
             total: structure of arrays with N rows, where the sum begins.
             steps: for each step a tuple of arrays or structures of arrays without a batch axis, of the same shapes in
-                all steps; it is gone through once for every chunk, so it must not be an iterator.
-            count: number of steps, for the progress bar.
+                all steps; it is gone through once for every chunk.
         Returns:
             float32 arrays in the structure of `total`.
         """
         engine = backend.engine()
         samples = _samples(total)
-        advance = self._progress(-(-samples // self._size(samples)) * count)
+        advance = self._progress(-(-samples // self._size(samples)) * len(steps))
         values = _values(selections)
         read = inputs if self.taps else ()
         parts = []

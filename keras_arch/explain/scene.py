@@ -69,7 +69,7 @@ class Scene:
             if self.taps:
                 outputs, point = self.tapped(inputs, lambda place, result: watch(result))
             else:
-                point = keras.tree.map_structure(lambda leaf: watch(leaf) if _is_float(leaf) else leaf, inputs)
+                point = keras.tree.map_structure(lambda leaf: watch(leaf) if is_float(leaf) else leaf, inputs)
                 outputs = self.run(point)
             scores = self.score(values, outputs)
             return scores, (point, outputs, scores)
@@ -118,7 +118,7 @@ class Scene:
                 if wanted not in (None, calls[0] - 1):
                     return result
                 # Errors raised here would be wrapped by Keras, so they are raised after the pass.
-                usable = engine.belongs(result, here) and _is_float(result)
+                usable = engine.belongs(result, here) and is_float(result)
                 seen[index].append(change((index, len(seen[index])), result) if usable else result)
                 return seen[index][-1]
 
@@ -139,7 +139,7 @@ class Scene:
         for result in found:
             if not engine.is_tensor(result):
                 raise _refuse_layer(f"must return one tensor; {name!r} returns {type(result).__name__}")
-            if not _is_float(result):
+            if not is_float(result):
                 dtype = keras.backend.standardize_dtype(result.dtype)
                 raise _refuse_layer(f"must return floats; {name!r} returns {dtype}")
             if not engine.belongs(result, here):
@@ -163,17 +163,22 @@ class Scene:
         rest = iter(found)
         leaves = []
         for leaf in keras.tree.flatten(point):
-            gradient = next(rest) if _is_float(leaf) else None
+            gradient = next(rest) if is_float(leaf) else None
             leaves.append(ops.zeros(ops.shape(leaf), "float32") if gradient is None else gradient)
         return _float32(keras.tree.pack_sequence_as(point, leaves) if keras.tree.is_nested(point) else leaves[0])
 
 
-def _is_float(tensor: Any) -> bool:
+def is_float(tensor: Any) -> bool:
+    """Whether something is a tensor of floats.
+
+    >>> is_float(np.ones(2)), is_float(np.ones(2, int)), is_float(None)
+    (True, False, False)
+    """
     return hasattr(tensor, "dtype") and keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
 
 
 def _float32(tensors: Any) -> Any:
-    return keras.tree.map_structure(lambda leaf: ops.cast(leaf, "float32") if _is_float(leaf) else leaf, tensors)
+    return keras.tree.map_structure(lambda leaf: ops.cast(leaf, "float32") if is_float(leaf) else leaf, tensors)
 
 
 def _refuse_layer(rule: str) -> ValueError:

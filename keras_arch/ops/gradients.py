@@ -1,11 +1,11 @@
 """Gradients on any backend: what keras.ops has no word for."""
 
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import Any
 
-import keras
 from keras import ops
+
+from keras_arch.ops.backend import kernels
 
 Tensor = Any
 
@@ -26,23 +26,7 @@ def gradients(function: Callable[[list[Tensor]], Tensor], points: Sequence[Tenso
     >>> [keras.ops.convert_to_numpy(gradient).tolist() for gradient in gradients(square, points)]
     [[2.0, -6.0], [0.0]]
     """
-    found = _kernels().gradients(function, list(points))
+    found = kernels("gradients").gradients(function, list(points))
     return [
         ops.zeros_like(point) if gradient is None else gradient for gradient, point in zip(found, points, strict=True)
     ]
-
-
-def _kernels() -> ModuleType:
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from keras_arch.ops.backend.tensorflow import gradients
-    elif backend == "torch":
-        from keras_arch.ops.backend.torch import gradients
-    elif backend == "jax":
-        from keras_arch.ops.backend.jax import gradients
-    else:
-        raise RuntimeError(
-            f"gradients need a backend that has them; received {backend!r}. "
-            "Set KERAS_BACKEND to tensorflow, torch or jax before Keras is imported."
-        )
-    return gradients

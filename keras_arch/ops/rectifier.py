@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_arch.core import check
+from keras_arch.ops.backend import kernels
 
 BACKWARD = ("guided", "deconvnet")
 
@@ -70,21 +69,5 @@ def plain_rectifiers() -> Iterator[list[str]]:
     []
     """
     found: list[str] = []
-    with _kernels().listed(found):
+    with kernels("rectifiers").listed(found):
         yield found
-
-
-def _kernels() -> ModuleType:
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from keras_arch.ops.backend.tensorflow import rectifiers
-    elif backend == "torch":
-        from keras_arch.ops.backend.torch import rectifiers
-    elif backend == "jax":
-        from keras_arch.ops.backend.jax import rectifiers
-    else:
-        raise RuntimeError(
-            f"rectifiers need a backend with gradients; received {backend!r}. "
-            "Set KERAS_BACKEND to tensorflow, torch or jax before Keras is imported."
-        )
-    return rectifiers

@@ -107,8 +107,7 @@ def _draw_input(ax: "Axes", one: Sample) -> None:
         show_picture(ax, one.image)
     else:
         show_bars(ax, np.ravel(one.image), colored=False)
-    label = f"target {one.target}\nscore {one.score:.3g}" if one.target else f"score {one.score:.3g}"
-    ax.set_ylabel(label, rotation=0, ha="right", va="center", fontsize="small")
+    ax.set_ylabel(one.title.replace(", ", "\n"), rotation=0, ha="right", va="center", fontsize="small")
 
 
 def _explain(figure: "Figure", axes: "list[Axes]", color_map: Any, signed: bool) -> None:

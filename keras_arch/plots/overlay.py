@@ -56,8 +56,7 @@ def overlay(
             raise refuse("heat", "must be None for an attribution, which has its own", heat, "Pass only one of them.")
         one = sample(attribution_or_image, index)
         image, heat = one.image, one.heat
-        if title is None:
-            title = f"target {one.target}, score {one.score:.3g}" if one.target else f"score {one.score:.3g}"
+        title = one.title if title is None else title
     else:
         image, heat = np.asarray(attribution_or_image), heats.flatten_channels(np.asarray(heat, "float32"))
         if image.ndim not in (2, 3) or heat.ndim != 2:

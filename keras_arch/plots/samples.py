@@ -19,12 +19,14 @@ class Sample:
         heat: (H, W) where the attribution is a map, otherwise (positions,).
         target: the class index as text, or "" where the target is something else.
         score: the score.
+        title: target and score, in words.
     """
 
     image: np.ndarray
     heat: np.ndarray
     target: str
     score: float
+    title: str
 
     @property
     def is_map(self) -> bool:
@@ -57,15 +59,31 @@ def sample(attribution: Attribution, index: int) -> Sample:
     if heat.ndim > 3:
         advice = "Draw a slice of .values with plots.overlay(image, heat)."
         raise refuse("attribution", "must be of pictures, sequences or vectors", attribution, advice)
-    target = one.target
-    named = isinstance(target, np.ndarray) and target.shape == (1,) and target.dtype.kind in "iu"
     heat = _by_position(heat)
     return Sample(
         image=image if heat.ndim == 2 else _by_position(image),
         heat=heat,
-        target=str(target[0]) if named else "",
+        target=target_of(one),
         score=float(one.scores[0]),
+        title=title_of(one),
     )
+
+
+def target_of(one: Attribution) -> str:
+    """The class index of the first sample as text, or "" where the target is something else."""
+    named = isinstance(one.target, np.ndarray) and one.target.shape == (1,) and one.target.dtype.kind in "iu"
+    return str(one.target[0]) if named else ""
+
+
+def title_of(one: Attribution) -> str:
+    """Target and score of an attribution of one sample, in words.
+
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
+    >>> title_of(ka.explain.IntegratedGradients().explain(model, [[1.0, 2.0, 0.0]], 1))
+    'target 1, score 3'
+    """
+    target, score = target_of(one), f"score {float(one.scores[0]):.3g}"
+    return f"target {target}, {score}" if target else score
 
 
 def _by_position(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from keras_arch.core.check import refuse
 from keras_arch.explain.attribution import Attribution
 from keras_arch.plots import heat as heats
 from keras_arch.plots.overlay import explain_colors, new_axes
-from keras_arch.plots.tokens import title_of
+from keras_arch.plots.samples import title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,6 +11,7 @@ from keras_arch.core.check import refuse
 from keras_arch.explain.attribution import Attribution
 from keras_arch.plots import heat as heats
 from keras_arch.plots.overlay import explain_colors
+from keras_arch.plots.samples import title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,18 +96,6 @@ def tokens(
     if title:
         ax.set_title(title, fontsize="medium", loc="left")
     return ax
-
-
-def title_of(one: Attribution) -> str:
-    """Target and score of the first sample, for a title.
-
-    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer="ones")])
-    >>> title_of(ka.explain.IntegratedGradients().explain(model, [[1.0, 2.0, 0.0]], 1))
-    'target 1, score 3'
-    """
-    named = isinstance(one.target, np.ndarray) and one.target.shape == (1,) and one.target.dtype.kind in "iu"
-    score = f"score {float(one.scores[0]):.3g}"
-    return f"target {one.target[0]}, {score}" if named else score
 
 
 def _lay_out(words: list[str], width: float, size: float) -> tuple[list[tuple[float, float, float]], int]:

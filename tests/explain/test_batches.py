@@ -72,6 +72,8 @@ def test_arrays_are_streamed_in_batches(net, rng):
     assert [len(part) for part in parts] == [4, 3]
     want = GradCAM().explain(net, x, 1).values
     np.testing.assert_allclose(np.concatenate([part.values for part in parts]), want, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="batch_size must be"):
+        next(GradCAM().stream(net, x, 1, batch_size=0))
 
 
 def test_a_stream_is_read_as_it_is_asked_for(net, rng):

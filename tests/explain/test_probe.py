@@ -53,7 +53,7 @@ def test_a_path_integral_of_one_node_is_the_gradient_there(net, rng):
     parts = select(1, probe.survey(x).outputs, 3)
     gradient = np.concatenate([convert(chunk.gradient) for chunk in probe.gradients(x, parts)])
     zeros = np.zeros_like(x)
-    one = probe.accumulate(StraightPath(), x, parts, (zeros, x), zeros, [(1.0, 2.0)], 1)
+    one = probe.accumulate(StraightPath(), x, parts, (zeros, x), zeros, [(1.0, 2.0)])
     np.testing.assert_allclose(one, 2 * gradient, rtol=1e-5, atol=1e-7)
 
 

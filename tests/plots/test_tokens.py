@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from keras_arch.explain import Attribution, IntegratedGradients
 from keras_arch.plots import tokens
 from keras_arch.plots.heat import colors
-from keras_arch.plots.tokens import title_of
+from keras_arch.plots.samples import title_of
 
 WORDS = ["the", "film", "was", "not", "bad", "at", "all", "for", "$5", "or", "so"]
 

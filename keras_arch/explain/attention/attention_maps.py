@@ -13,6 +13,7 @@ from keras_arch.core import optional
 from keras_arch.core.check import refuse
 from keras_arch.explain import backend, place
 from keras_arch.explain.attention.weights import Reading, attention_layers
+from keras_arch.explain.attribution import rows
 from keras_arch.explain.method import as_inputs
 from keras_arch.explain.probe import Probe
 
@@ -57,11 +58,7 @@ class AttentionMaps:
 
     def __getitem__(self, key: Any) -> "AttentionMaps":
         """The samples that `key` (an int, slice, or array of either kind) picks; the batch axis stays."""
-        if isinstance(key, int | np.integer):
-            position = int(key)
-            if not -len(self) <= position < len(self):
-                raise IndexError(f"sample {position} is out of range: there are {len(self)}.")
-            key = slice(position, position + 1 or None)
+        key = rows(key, len(self))
         return dataclasses.replace(self, weights={path: weights[key] for path, weights in self.weights.items()})
 
     def __repr__(self) -> str:

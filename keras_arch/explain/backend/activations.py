@@ -42,15 +42,7 @@ def following(model: keras.Model, output: str) -> Iterator[Callable[[Any], Any]]
             return before[id(tensor)][0] if output == "logits" else tensor
         if output == "logits" and id(tensor) in linear:
             return tensor
-        advice = (
-            "Let the model end in a softmax or sigmoid, or in a linear layer"
-            if output == "logits"
-            else "Append keras.layers.Softmax() to the model"
-        )
-        raise ValueError(
-            f"output must be 'model' for a model that does not end in a layer with softmax or sigmoid: its {output} "
-            f"cannot be told; received output={output!r}. {advice}, or pass output='model'."
-        )
+        raise refuse_output(output, "something else than a layer with softmax or sigmoid")
 
     wanted = (keras.activations.softmax, keras.activations.sigmoid)
     with contextlib.ExitStack() as stack:
@@ -65,3 +57,24 @@ def following(model: keras.Model, output: str) -> Iterator[Callable[[Any], Any]]
             elif activation in (None, keras.activations.linear) and getattr(layer, "kernel", None) is not None:
                 stack.enter_context(tap.tap(layer, plain))
         yield choose
+
+
+def refuse_output(output: str, end: str) -> ValueError:
+    """Build the error for a model whose end does not tell its logits or probabilities.
+
+    Args:
+        output: what was asked for.
+        end: what the model ends in.
+
+    >>> str(refuse_output("logits", "a sum"))[:68]
+    "output must be 'model' for a model that ends in a sum: its logits ca"
+    """
+    advice = (
+        "Let the model end in a softmax or sigmoid, or in a linear layer"
+        if output == "logits"
+        else "Append keras.layers.Softmax() to the model"
+    )
+    return ValueError(
+        f"output must be 'model' for a model that ends in {end}: its {output} cannot be told; "
+        f"received output={output!r}. {advice}, or pass output='model'."
+    )

@@ -80,7 +80,7 @@ class BlurPath(Path):
         stop = ends[1]
         zeros = keras.tree.map_structure(np.zeros_like, stop)
         steps = [(weight, self._matrices(stop, node)) for node, weight in zip(*rule, strict=True)]
-        return probe.accumulate(self, inputs, selections, stop, zeros, steps, len(steps))
+        return probe.accumulate(self, inputs, selections, stop, zeros, steps)
 
     def _first_axis(self, leaf: Any) -> int:
         """First axis of positions."""

@@ -12,7 +12,6 @@ from keras_arch.core import check
 from keras_arch.core.registration import register
 from keras_arch.explain import place, target
 from keras_arch.explain.gradient.integrated_gradients import differ, sums
-from keras_arch.explain.gradient.point import look
 from keras_arch.explain.gradient.references import aligned
 from keras_arch.explain.method import Method, as_inputs, warn_if_flat
 from keras_arch.explain.target import Selection
@@ -71,12 +70,12 @@ class ExpectedGradients(Method):
         background = aligned("background", as_inputs(probe.model, self.background), inputs)
         predictions, scores = probe.predict(inputs, selections)
         selections = target.settle(selections, predictions)
-        probe, layer = look(probe, inputs, self.layer)
+        probe, layer = place.look(probe, inputs, self.layer)
         stop, rows = (probe.values(inputs), probe.values(background)) if layer else (inputs, background)
         steps = _Draws(rows, self.samples, float(self.noise), self.seed)
         zeros = keras.tree.map_structure(np.zeros_like, stop)
         rule = ChordPath(noisy=self.noise > 0)
-        values = probe.accumulate(rule, inputs, selections, stop, zeros, steps, self.samples)
+        values = probe.accumulate(rule, inputs, selections, stop, zeros, steps)
         if differ(keras.tree.map_structure(lambda leaf: leaf[:1], rows), stop) or self.noise:
             warn_if_flat(values, f"layer {layer!r}" if layer else "the inputs")
         picked, counts = np.unique(steps.picks(), return_counts=True)
@@ -134,6 +133,9 @@ class _Draws:
     def picks(self) -> np.ndarray:
         """(count,) row of each step."""
         return np.random.default_rng(self.seed).integers(0, len(keras.tree.flatten(self.rows)[0]), self.count)
+
+    def __len__(self) -> int:
+        return self.count
 
     def __iter__(self) -> Iterator[tuple]:
         places = np.random.default_rng((self.seed, 0)).random(self.count)

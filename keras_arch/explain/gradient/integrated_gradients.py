@@ -12,7 +12,6 @@ from keras_arch.core.registration import register
 from keras_arch.explain import place, target
 from keras_arch.explain.gradient.blur_path import BlurPath
 from keras_arch.explain.gradient.paths import Path, StraightPath
-from keras_arch.explain.gradient.point import look
 from keras_arch.explain.gradient.references import References
 from keras_arch.explain.method import Method, warn_if_flat
 from keras_arch.explain.target import Selection
@@ -77,7 +76,7 @@ class IntegratedGradients(Method):
         """See `Method.attribute`."""
         predictions, scores = probe.predict(inputs, selections)
         selections = target.settle(selections, predictions)
-        probe, layer = look(probe, inputs, self.layer)
+        probe, layer = place.look(probe, inputs, self.layer)
         stop = probe.values(inputs) if layer else inputs
         path = self.path or StraightPath()
         several = isinstance(self.baseline, References)

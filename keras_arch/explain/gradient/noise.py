@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_arch.core import check
 from keras_arch.core.check import refuse
-from keras_arch.explain import target
-from keras_arch.explain.gradient.point import PointMethod, Reading, look
+from keras_arch.explain import place, target
+from keras_arch.explain.gradient.point import PointMethod, Reading
 from keras_arch.explain.gradient.saliency import Saliency
 from keras_arch.explain.method import Method, warn_if_flat
 from keras_arch.explain.target import Selection
@@ -56,14 +56,14 @@ class NoisyMethod(Method):
 
     def _compiled(self, probe: "Probe", inputs: Any, selections: tuple[Selection, ...]) -> tuple[Any, Any, str | None]:
         """Noise where the gradient is taken, added and summed on the device."""
-        probe, path = look(self.method.seen(probe), inputs, self.method.layer)
+        probe, path = place.look(self.method.seen(probe), inputs, self.method.layer)
         point = probe.values(inputs) if path else inputs
         reading = self.method.reading(path is not None)
         zeros = keras.tree.map_structure(np.zeros_like, reading.shaped(point))
         steps = NoiseSteps(self.seed, self.samples, _shapes(point))
         batched, total = (point, self._scale(point)), (zeros, zeros) if self.spread else (zeros,)
         rule = NoisyReading(reading)
-        sums = probe.accumulate(rule, inputs, selections, batched, total, steps, self.samples)
+        sums = probe.accumulate(rule, inputs, selections, batched, total, steps)
         return *self._moments(sums), path
 
     def _one_by_one(
@@ -141,6 +141,9 @@ class NoiseSteps:
     seed: int
     count: int
     like: Any
+
+    def __len__(self) -> int:
+        return self.count
 
     def __iter__(self) -> Iterator[tuple]:
         for step in range(self.count):

@@ -78,7 +78,7 @@ class StraightPath(Path):
         start, stop = ends
         zeros = keras.tree.map_structure(np.zeros_like, stop)
         steps = list(zip(*rule, strict=True))
-        total = probe.accumulate(self, inputs, selections, ends, zeros, steps, len(steps))
+        total = probe.accumulate(self, inputs, selections, ends, zeros, steps)
         return keras.tree.map_structure(lambda end, begin, mean: (end - begin) * mean, stop, start, total)
 
 

@@ -15,21 +15,6 @@ if TYPE_CHECKING:
     from keras_arch.explain.probe import Probe
 
 
-def look(probe: "Probe", inputs: Any, layer: Any) -> tuple["Probe", str | None]:
-    """See the model from a layer: the given one, or for token ids the embedding; its path is None at the inputs.
-
-    Args:
-        probe: the model, seen from its inputs.
-        inputs: checked arrays in the model's structure.
-        layer: what the user gave, or None.
-    """
-    wanted = place.embedding_of(probe, inputs) if layer is None else layer
-    if wanted is None:
-        return probe, None
-    tap, path = place.locate(probe.model, wanted)
-    return probe.at(tap), path
-
-
 @dataclass(frozen=True)
 class Reading:
     """What a method reads at a point, as a hashable function of tensors.
@@ -70,7 +55,7 @@ class PointMethod(Method):
 
     def attribute(self, probe: "Probe", inputs: Any, selections: tuple[Selection, ...]) -> dict[str, Any]:
         """See `Method.attribute`."""
-        probe, path = look(self.seen(probe), inputs, self.layer)
+        probe, path = place.look(self.seen(probe), inputs, self.layer)
         reading = self.reading(path is not None)
         values, outputs, scores, steepest = [], [], [], 0.0
         for chunk in probe.gradients(inputs, selections):

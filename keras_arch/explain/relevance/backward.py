@@ -13,7 +13,7 @@ from keras_arch.explain.relevance.ledger import Ledger
 from keras_arch.explain.relevance.operations import without_a_rule
 from keras_arch.explain.relevance.origin import Origin, bound
 from keras_arch.explain.relevance.stage import Stage
-from keras_arch.explain.scene import Scene
+from keras_arch.explain.scene import Scene, is_float
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Backward:
             shares: dict[int, Any] = {}
 
             def origin(leaf: Any) -> Origin | None:
-                if wanted is None or not _is_float(leaf):
+                if wanted is None or not is_float(leaf):
                     return None
                 bounds = {name: bound(leaf, getattr(wanted, name)) for name in ("low", "high") if hasattr(wanted, name)}
                 return Origin(leaf, shares.get(id(leaf), ops.ones_like(leaf)), **bounds)
@@ -56,9 +56,9 @@ class Backward:
             if scene.taps:
                 outputs, point = staged.tapped(inputs, lambda place, result: watch(result))
             else:
-                point = keras.tree.map_structure(lambda leaf: watch(leaf) if _is_float(leaf) else leaf, inputs)
+                point = keras.tree.map_structure(lambda leaf: watch(leaf) if is_float(leaf) else leaf, inputs)
                 if direct:
-                    floats = [leaf for leaf in keras.tree.flatten(point) if _is_float(leaf)]
+                    floats = [leaf for leaf in keras.tree.flatten(point) if is_float(leaf)]
                     shares.update({id(leaf): watch(ops.ones_like(leaf)) for leaf in floats})
                 outputs = staged.run(point)
                 if wanted is not None and not stage.sees_input:
@@ -79,22 +79,18 @@ class Backward:
 
     def _relevance(self, scene: Scene, found: list, point: Any, direct: bool) -> Any:
         """Point times gradient, and what rules for the input gave."""
-        floats = [leaf for leaf in keras.tree.flatten(point) if _is_float(leaf)]
+        floats = [leaf for leaf in keras.tree.flatten(point) if is_float(leaf)]
         given = iter(found[len(floats) :] if direct else [None] * len(floats))
         gradients = iter(found[: len(floats)])
 
         def relevance(leaf: Any) -> Any:
-            if not _is_float(leaf):
+            if not is_float(leaf):
                 return ops.zeros(ops.shape(leaf), "float32")
             leaf = ops.cast(leaf, "float32")
             parts = [None if (one := next(gradients)) is None else leaf * ops.cast(one, "float32"), next(given)]
             return sum([part for part in parts if part is not None], ops.zeros_like(leaf))
 
         return keras.tree.map_structure(relevance, point)
-
-
-def _is_float(tensor: Any) -> bool:
-    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
 
 
 def _unseen(rule: Any) -> ValueError:

@@ -103,14 +103,16 @@ def preset(name: str, epsilon: float, gamma: float, alpha: float, beta: float, l
     return Composite(input=FlatRule() if name.endswith("_flat") else None, convolution=convolution, dense=plain)
 
 
-PRESETS = (
-    "epsilon",
-    "gamma",
-    "alpha_beta",
-    "epsilon_gamma",
-    "epsilon_gamma_box",
-    "epsilon_plus",
-    "epsilon_plus_flat",
-    "epsilon_alpha2_beta1",
-    "epsilon_alpha2_beta1_flat",
-)
+# Each name with the settings that it reads.
+READS = {
+    "epsilon": {"epsilon"},
+    "gamma": {"gamma"},
+    "alpha_beta": {"alpha", "beta"},
+    "epsilon_gamma": {"epsilon", "gamma"},
+    "epsilon_gamma_box": {"epsilon", "gamma", "low", "high"},
+    "epsilon_plus": {"epsilon"},
+    "epsilon_plus_flat": {"epsilon"},
+    "epsilon_alpha2_beta1": {"epsilon"},
+    "epsilon_alpha2_beta1_flat": {"epsilon"},
+}
+PRESETS = tuple(READS)

@@ -1,5 +1,6 @@
 """Layer-wise relevance propagation."""
 
+import dataclasses
 import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from keras_arch.core.registration import register
 from keras_arch.explain import place, target
 from keras_arch.explain.method import Method, warn_if_flat
 from keras_arch.explain.relevance.backward import Backward
-from keras_arch.explain.relevance.composite import PRESETS, Composite, preset
+from keras_arch.explain.relevance.composite import PRESETS, READS, Composite, preset
 from keras_arch.explain.relevance.products import ATTENTIONS
 from keras_arch.explain.relevance.rules import Rule
 from keras_arch.explain.target import Selection
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # Share of what flows that rounding may lose; an operation without a rule loses far more.
 _TOLERANCE = {"float32": 2e-3, "float16": 5e-2, "bfloat16": 1e-1}
+
+
+SETTINGS = set().union(*READS.values())
 
 
 @register
@@ -93,6 +97,12 @@ class LRP(Method):
     def __post_init__(self) -> None:
         check.one_of("attention", self.attention, ATTENTIONS)
         self.composite()
+        read = READS[self.rule] if isinstance(self.rule, str) else set()
+        for part in dataclasses.fields(self):
+            value = getattr(self, part.name)
+            if part.name in SETTINGS - read and value is not part.default and value != part.default:
+                rule = f"must be left out, because the rule {self.rule!r} does not read it"
+                raise check.refuse(part.name, rule, value, "Put it into the rule, or choose a name that reads it.")
 
     def composite(self) -> Composite:
         """Which rule each layer gets.
@@ -111,10 +121,7 @@ class LRP(Method):
 
     def attribute(self, probe: "Probe", inputs: Any, selections: tuple[Selection, ...]) -> dict[str, Any]:
         """See `Method.attribute`."""
-        wanted, path = self.layer or place.embedding_of(probe, inputs), None
-        if wanted is not None:
-            tap, path = place.locate(probe.model, wanted)
-            probe = probe.at(tap)
+        probe, path = place.look(probe, inputs, self.layer)
         kind = Backward(self.composite(), self.attention)
         relevance, predictions, scores, gaps = _collected(probe, kind, inputs, selections)
         warn_if_flat(relevance, f"layer {path!r}" if path else "the inputs")

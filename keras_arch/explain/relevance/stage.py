@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_arch.core import tap, walk
+from keras_arch.explain.backend.activations import refuse_output
 from keras_arch.explain.relevance import products
 from keras_arch.explain.relevance.composite import Composite
 from keras_arch.explain.relevance.ledger import Ledger, faded
@@ -65,7 +66,7 @@ class Stage:
     _origins: dict[int, Origin] = field(default_factory=dict)
     _ends: dict[int, tuple] = field(default_factory=dict)
     _plain: dict[int, Any] = field(default_factory=dict)
-    _wrong: str | None = None
+    _wrong: ValueError | None = None
 
     @contextlib.contextmanager
     def __call__(self, model: keras.Model) -> Iterator[None]:
@@ -92,7 +93,7 @@ class Stage:
                     stack.enter_context(tap.replaced(layer, activation=self._passing(activation)))
             yield
         if self._wrong is not None:
-            raise ValueError(self._wrong)
+            raise self._wrong
 
     def _around(self, path: str, layer: keras.Layer, fade: float) -> Callable | None:
         """What runs in place of a layer's call, if it needs anything."""
@@ -124,15 +125,7 @@ class Stage:
             return before if self.output == "logits" else after
         if self.output == "logits" and id(tensor) in self._plain:
             return tensor
-        advice = (
-            "Let the model end in a softmax or sigmoid, or in a linear layer"
-            if self.output == "logits"
-            else "Append keras.layers.Softmax() to the model"
-        )
-        self._wrong = (
-            f"output must be 'model' for a model that does not end in a layer with softmax or sigmoid: its "
-            f"{self.output} cannot be told; received output={self.output!r}. {advice}, or pass output='model'."
-        )
+        self._wrong = refuse_output(self.output, "something else than a layer with softmax or sigmoid")
         return tensor
 
     def _linear(self, path: str, layer: keras.Layer, fade: float) -> Callable:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_arch.explain.gradient.point import Reading, look
+from keras_arch.explain.gradient.point import Reading
+from keras_arch.explain.place import look
 from keras_arch.explain.probe import Probe
 
 pytestmark = pytest.mark.backend

@@ -248,7 +248,8 @@ def test_bias_none_conserves_with_biases(rng):
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_runs_and_says_what_is_absorbed(rng, name):
     model, x = residual(biased=True), rng.uniform(size=(3, 8, 8, 3)).astype("float32")
-    got = LRP(name, low=0.0, high=(1.0, 1.0, 1.0)).explain(model, x)
+    bounds = {"low": 0.0, "high": (1.0, 1.0, 1.0)} if name == "epsilon_gamma_box" else {}
+    got = LRP(name, **bounds).explain(model, x)
     assert got.values.shape == x.shape
     assert got.values.dtype == np.float32
     assert np.abs(got.values).max() > 1e-4
@@ -526,3 +527,20 @@ def test_a_method_is_a_value_that_is_stored(rng):
 def test_bad_settings_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         LRP(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("rule", "setting"),
+    [
+        ("epsilon", {"gamma": 0.5}),
+        ("gamma", {"epsilon": 0.1}),
+        ("epsilon_plus", {"high": 1.0}),
+        ("alpha_beta", {"gamma": 0.5}),
+        (GammaRule(), {"gamma": 0.5}),
+        (Composite(), {"epsilon": 0.1}),
+    ],
+)
+def test_a_setting_that_the_rule_does_not_read_is_refused(rule, setting):
+    (name,) = setting
+    with pytest.raises(ValueError, match=f"{name} must be left out, because the rule .* does not read it"):
+        LRP(rule, **setting)

@@ -64,5 +64,5 @@ class IntegratedGradients(Explainer):
         probe = Probe(model)
         selections = scores_of_class(probe, images, class_index)
         steps = [(share, 1 / n_steps) for share in np.linspace(0, 1, n_steps)]
-        mean = probe.accumulate(_MeanFromZero(), images, selections, images, np.zeros_like(images), steps, n_steps)
+        mean = probe.accumulate(_MeanFromZero(), images, selections, images, np.zeros_like(images), steps)
         return pictures.tiled(pictures.standardized(mean))
