@@ -1,5 +1,6 @@
 """Several samples and several explanations side by side."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -91,11 +92,12 @@ def _columns(attributions: Any) -> dict[str, Attribution]:
 
 
 def _split(name: str) -> str:
-    """A class name as words: "IntegratedGradients" → "Integrated\\nGradients"."""
-    return "".join(
-        f"\n{b}" if b.isupper() and a.islower() and len(name) > 12 else b
-        for a, b in zip(" " + name, name, strict=False)
-    )
+    """A long name of a class on two lines, cut between words where it is nearest to the middle."""
+    cuts = [cut.start() for cut in re.finditer("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", name)]
+    if len(name) <= 12 or not cuts:
+        return name
+    cut = min(cuts, key=lambda place: abs(place - len(name) / 2))
+    return f"{name[:cut]}\n{name[cut:]}"
 
 
 def _side(signed: bool | None, maps: list[np.ndarray]) -> bool:

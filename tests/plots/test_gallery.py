@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_arch.explain import Attribution, GradCAM, IntegratedGradients
+from keras_arch.explain import Attribution, GradCAM, GradCAMPlusPlus, GuidedBackprop, IntegratedGradients
 from keras_arch.plots import gallery
 from keras_arch.plots.heat import colors
 
@@ -49,3 +49,18 @@ def test_what_is_not_of_the_same_samples_is_refused(parts):
 def test_no_samples_are_refused():
     with pytest.raises(ValueError, match="max_samples must be an integer >= 1"):
         gallery(attribution(np.ones((1, 4))), max_samples=0)
+
+
+@pytest.mark.parametrize(
+    ("method", "title"),
+    [
+        (GradCAM(), "GradCAM"),
+        (GradCAMPlusPlus(), "GradCAM\nPlusPlus"),
+        (IntegratedGradients(), "Integrated\nGradients"),
+        (GuidedBackprop(), "Guided\nBackprop"),
+    ],
+)
+def test_long_names_stand_on_two_lines(method, title):
+    values = np.ones((1, 4, 4, 1), "float32")
+    one = Attribution(values, values, np.array([0]), None, np.ones(1, "float32"), method=method)
+    assert gallery(one).axes[1].get_title() == title
