@@ -1,6 +1,5 @@
 """What every method of explaining shares: it is a value, and the model comes at the call."""
 
-import dataclasses
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -9,18 +8,18 @@ import keras
 import numpy as np
 
 from keras_arch.core import check
-from keras_arch.core.check import describe, refuse
-from keras_arch.core.value import Value
+from keras_arch.core.check import refuse
 from keras_arch.explain import batches as streams
 from keras_arch.explain import target as targets
 from keras_arch.explain.attribution import Attribution
+from keras_arch.explain.setting import Setting
 from keras_arch.explain.target import Selection
 
 if TYPE_CHECKING:
     from keras_arch.explain.probe import Probe
 
 
-class Method:
+class Method(Setting):
     """Base of the methods: a frozen value that can be printed, compared, stored, and asked to explain a model.
 
     A subclass is a frozen dataclass (`eq=False, repr=False`, so that these come from here) whose fields are its
@@ -129,59 +128,6 @@ class Method:
             selections: the checked target.
         """
         raise NotImplementedError(f"{type(self).__module__}.{type(self).__qualname__} must define attribute().")
-
-    def get_config(self) -> dict[str, Any]:
-        """Settings by name, as `keras.saving` stores them."""
-        settings = {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
-        return {name: value.name if isinstance(value, keras.Layer) else value for name, value in settings.items()}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Method":
-        """The method that `get_config` described."""
-        return cls(**{name: _restored(value) for name, value in config.items()})
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return all(_same(getattr(self, part.name), getattr(other, part.name)) for part in dataclasses.fields(self))
-
-    def __hash__(self) -> int:
-        settings = (getattr(self, part.name) for part in dataclasses.fields(self))
-        return hash((type(self), *(part for part in settings if isinstance(part, str | int | float | None))))
-
-    def __repr__(self) -> str:
-        changed = [
-            f"{part.name}={_brief(getattr(self, part.name))}"
-            for part in dataclasses.fields(self)
-            if not _same(getattr(self, part.name), part.default)
-        ]
-        return f"{type(self).__name__}({', '.join(changed)})"
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, dict) and "class_name" in value:
-        return keras.saving.deserialize_keras_object(value)
-    if isinstance(value, dict):
-        return {name: _restored(part) for name, part in value.items()}
-    return [_restored(part) for part in value] if isinstance(value, list) else value
-
-
-def _same(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(one, other)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return one is other or one == other
-
-
-def _brief(value: Any) -> str:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return repr(value)
-    if isinstance(value, np.ndarray):
-        return f"array{value.shape}"
-    return repr(value) if isinstance(value, Method | Value) else describe(value)
 
 
 def as_inputs(model: keras.Model, x: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from keras_arch.core.check import refuse
 from keras_arch.core.registration import register
 from keras_arch.explain import baseline as baselines
-from keras_arch.explain.gradient.setting import Setting
+from keras_arch.explain.setting import Setting
 from keras_arch.explain.target import Selection
 
 if TYPE_CHECKING:

@@ -1,18 +1,15 @@
 """What every measure of quality shares: it is a value, and model and attribution come at the call."""
 
-import dataclasses
 from typing import Any, ClassVar
 
-import numpy as np
-
-from keras_arch.core.check import describe, refuse
-from keras_arch.core.value import Value
+from keras_arch.core.check import refuse
 from keras_arch.explain.attribution import Attribution
 from keras_arch.explain.metrics.measurement import Measurement
 from keras_arch.explain.metrics.subject import Subject
+from keras_arch.explain.setting import Setting
 
 
-class Metric(Value):
+class Metric(Setting):
     """Base of the measures: a frozen value that can be printed, compared, stored, and asked to judge an attribution.
 
     A subclass is a registered frozen dataclass (`eq=False, repr=False`, so that these come from here) whose fields are
@@ -80,27 +77,3 @@ class Metric(Value):
             subject: model and attribution, checked as far as they are read.
         """
         raise NotImplementedError(f"{type(self).__module__}.{type(self).__qualname__} must define compute().")
-
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return self.get_config() == other.get_config()
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-    def __repr__(self) -> str:
-        changed = []
-        for part in dataclasses.fields(self):
-            value = getattr(self, part.name)
-            if isinstance(value, np.ndarray):
-                changed.append(f"{part.name}=array{value.shape}")
-            elif not _is_default(value, part):
-                text = repr(value) if dataclasses.is_dataclass(value) else describe(value)
-                changed.append(f"{part.name}={text}")
-        return f"{type(self).__name__}({', '.join(changed)})"
-
-
-def _is_default(value: Any, part: dataclasses.Field) -> bool:
-    default = part.default if part.default_factory is dataclasses.MISSING else part.default_factory()
-    return type(value) is type(default) and not isinstance(value, dict | list | tuple) and value == default
